@@ -1,0 +1,52 @@
+// The libvirt domain as a tree of elements, each signed by its maker.
+import type { Owner } from '../types.ts';
+
+export type AttributeValue = string | number | boolean | undefined;
+
+/** One XML element. `attrBy` holds only the attributes that another than `by` set. */
+export interface Element {
+  readonly tag: string;
+  readonly attrs: Record<string, string>;
+  readonly children: Element[];
+  text?: string;
+  by?: Owner;
+  attrBy?: Record<string, Owner>;
+  textBy?: Owner;
+  /** A name by which other plugins find this element, e.g. `disk:rootdisk`; not in the XML. */
+  key?: string;
+}
+
+/**
+ * Writes an element down: `el('disk', { type: 'file' }, el('source', { file: path }))`.
+ * Undefined attributes and children are left out; booleans become `yes` and `no`, as libvirt writes them.
+ */
+export function el(
+  tag: string,
+  attrs: Record<string, AttributeValue> = {},
+  ...children: (Element | string | undefined)[]
+): Element {
+  const element: Element = { tag, attrs: {}, children: [] };
+  for (const name in attrs) {
+    const value = attrs[name];
+    if (value === undefined) continue;
+    element.attrs[name] = typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value);
+  }
+  for (const child of children) {
+    if (child === undefined) continue;
+    if (typeof child === 'string') element.text = child;
+    else element.children.push(child);
+  }
+  return element;
+}
+
+/** Gives `element` the name by which other plugins find it, e.g. `keyed('disk:rootdisk', el('disk'))`. */
+export function keyed(key: string, element: Element): Element {
+  element.key = key;
+  return element;
+}
+
+/** The first child with this tag. */
+export function childOf(element: Element, tag: string): Element | undefined {
+  for (const child of element.children) if (child.tag === tag) return child;
+  return undefined;
+}

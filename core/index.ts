@@ -1,0 +1,73 @@
+// The public entry: all that a plugin may import.
+export { definePlugin } from './plugin.ts';
+export type {
+  AdmitInput,
+  AdmitTap,
+  ApiSlice,
+  AttachBindingInput,
+  AttachBindingTap,
+  AttachDiskInput,
+  AttachDiskTap,
+  AttachInput,
+  AttachSourceInput,
+  AttachSourceTap,
+  AttachedDisk,
+  AttachedNic,
+  Attachment,
+  Contribution,
+  ControllerContext,
+  DefaultInput,
+  DefaultTap,
+  Defaults,
+  DiskAttachment,
+  KindDefinition,
+  Migratable,
+  MigrateAnswer,
+  MigrateInput,
+  NicAttachment,
+  Overhead,
+  Patch,
+  PlanDraft,
+  Plugin,
+  PluginHost,
+  PrepareInput,
+  PrepareTap,
+  Schema,
+  SourceAttachment,
+  Verb,
+  VerbAnswer,
+  VerbContext,
+  Verdict,
+} from './plugin.ts';
+export type { Action, ExecOptions, Sandbox, Step, StepContext, StepDraft } from './steps.ts';
+export type {
+  Cause,
+  CauseReason,
+  Condition,
+  Devices,
+  Disk,
+  DomainSpec,
+  Facts,
+  Interface,
+  InterfaceStatus,
+  Json,
+  Network,
+  Owner,
+  Vmi,
+  VmiPhase,
+  VmiSpec,
+  VmiStatus,
+  Volume,
+} from './types.ts';
+export { childOf, el, keyed } from './domain/element.ts';
+export type { Element } from './domain/element.ts';
+export type { DomainDraft, ElementDraft } from './domain/draft.ts';
+export type { PodPart } from './pod.ts';
+export { fail, messageOf, VirtloomError } from './errors.ts';
+export { KubeError } from './kube/client.ts';
+export type { KubeClient } from './kube/client.ts';
+export { Controller } from './kube/controller.ts';
+export type { Request, Result } from './kube/controller.ts';
+export type { EventRecorder } from './kube/events.ts';
+export type { Informer } from './kube/informer.ts';
+export * from './kube/objects.ts';

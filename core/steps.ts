@@ -1,0 +1,78 @@
+// Node steps: what touches a machine, as data in the plan and as actions in the plugins.
+import type { Logger } from 'pino';
+import type { Json } from './types.ts';
+
+/** A step of a plan. Pure data, so that a journal can revert it when the VM's object and its plan are long gone. */
+export interface Step {
+  /** Full id, unique in the plan: `<plugin>/<subject>/<id>`. */
+  readonly id: string;
+  readonly plugin: string;
+  /** The name of one of the plugin's actions. */
+  readonly action: string;
+  readonly args: { readonly [key: string]: Json };
+}
+
+/** Steps of one disk, NIC or tap: run one after the other. Chains run beside each other. */
+export interface Chain {
+  /** `disk`, `network`: run side by side, before the domain is defined; `domain`: after those. */
+  readonly phase: 'disk' | 'network' | 'domain';
+  readonly subject: string;
+  readonly steps: readonly Step[];
+}
+
+/** A step as a tap writes it down; the plan adds plugin and subject. */
+export interface StepDraft {
+  readonly id: string;
+  readonly action: string;
+  readonly args?: { readonly [key: string]: Json };
+}
+
+export interface ExecOptions {
+  /**
+   * `pod`: in the launcher container's mount, network and pid namespaces, as its user, without capabilities.
+   * `net`: the agent's own binaries, as root, in the pod's network namespace.
+   * `daemon`: as `net`, left running in the background, in the pod's pid namespace, so that it ends with the pod.
+   * `agent`: on the agent's side, in no namespace of the pod's.
+   */
+  readonly in: 'pod' | 'net' | 'daemon' | 'agent';
+  readonly stdin?: string | Uint8Array;
+  /** Milliseconds; 30,000 unless told. */
+  readonly deadlineMs?: number;
+}
+
+/** The launcher pod as steps see it. Every path is the container's own, and never leaves the container by a symlink. */
+export interface Sandbox {
+  /** Process id of the launcher's PID 1 as the host counts. */
+  readonly pid: number;
+  readonly user: { readonly uid: number; readonly gid: number };
+  /** Runs a program by its arguments (no shell). Throws VirtloomError VL_STEP_FAILED-ready text with stderr on exit != 0. */
+  exec(argv: readonly string[], options: ExecOptions): Promise<{ stdout: Buffer; stderr: string }>;
+  readFile(path: string): Promise<Buffer>;
+  /** Writes a file as the container's user, its folders made as needed. */
+  writeFile(path: string, data: string | Uint8Array, mode?: number): Promise<void>;
+  /** Removes a file or folder; nothing happens if it is not there. */
+  remove(path: string): Promise<void>;
+  /** An empty folder on the agent's side, removed after the step. */
+  scratch(): Promise<string>;
+}
+
+export interface StepContext {
+  readonly vmi: { readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly sandbox: Sandbox;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+/**
+ * What a step does. Both ways are idempotent: either may run again after a crash in the middle.
+ * What `apply` returns is kept in the journal and becomes `facts.steps[<full id>]` of the next plan.
+ */
+export interface Action {
+  apply(context: StepContext, args: { readonly [key: string]: Json }): Promise<Json | void>;
+  /** `sandbox` is undefined when the pod is gone, and with it all that lived inside. */
+  revert?(
+    context: Omit<StepContext, 'sandbox'> & { sandbox: Sandbox | undefined },
+    args: { readonly [key: string]: Json },
+    result: Json | undefined,
+  ): Promise<void>;
+}
