@@ -6,6 +6,7 @@ import type {
   AttachDiskInput,
   AttachSourceInput,
   DefaultInput,
+  Defaults,
   DiskAttachment,
   MigrateAnswer,
   MigrateInput,
@@ -16,7 +17,7 @@ import type {
   Verdict,
 } from './plugin.ts';
 import type { KubeObject } from './kube/objects.ts';
-import type { Owner } from './types.ts';
+import type { Owner, Vmi } from './types.ts';
 
 /** Where admit taps put what they find. */
 export interface AdmitReport {
@@ -25,14 +26,8 @@ export interface AdmitReport {
 /** Where defaultPreset taps leave a record of what they set. */
 export interface DefaultsReport {
   readonly input: Omit<DefaultInput, 'object' | 'vmi'>;
-  add(owner: Owner, defaults: { warnings?: string[]; causes?: Verdict['causes']; paths: DefaultRecord[] }): void;
-}
-/** One field that a defaultPreset tap set. */
-export interface DefaultRecord {
-  readonly path: readonly (string | number)[];
-  readonly value: unknown;
-  readonly by: Owner;
-  readonly why?: string;
+  vmiOf(object: KubeObject): Vmi | undefined;
+  add(owner: Owner, defaults: Defaults): void;
 }
 /** Hands each prepareDomain tap a draft that signs with the tap's name. */
 export interface DraftSource {

@@ -3,22 +3,16 @@ import { fail } from '../errors.ts';
 import type { Owner } from '../types.ts';
 import { type Element, childOf, el } from './element.ts';
 
-function copy(element: Element): Element {
-  const twin: Element = { tag: element.tag, attrs: { ...element.attrs }, children: element.children.map(copy) };
-  if (element.text !== undefined) twin.text = element.text;
-  if (element.key !== undefined) twin.key = element.key;
-  return twin;
-}
-
-function stamp(element: Element, by: Owner): void {
-  element.by = by;
-  for (const child of element.children) stamp(child, by);
-}
-
-/** A literal that is already part of a plan must not be shared with another. */
+/** A copy to put in the tree, so that a literal may be used again; what others signed before stays theirs. */
 function owned(element: Element, by: Owner): Element {
-  const fresh = element.by === undefined ? element : copy(element);
-  stamp(fresh, by);
+  const fresh: Element = {
+    tag: element.tag,
+    attrs: { ...element.attrs },
+    children: element.children.map((child) => owned(child, element.by ?? by)),
+    by: element.by ?? by,
+  };
+  if (element.text !== undefined) fresh.text = element.text;
+  if (element.key !== undefined) fresh.key = element.key;
   return fresh;
 }
 

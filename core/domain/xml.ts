@@ -15,7 +15,6 @@ const ESCAPES: Record<string, string> = {
   '\t': '&#9;',
 };
 // Characters that no XML 1.0 document can hold, escaped or not.
-// eslint-disable-next-line no-control-regex
 const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
 
 function escape(text: string): string {

@@ -1,0 +1,145 @@
+// The host: plugins loaded, put in order, their taps on the hooks, each contained and signed.
+import { createRequire } from 'node:module';
+import { isAbsolute } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Ajv } from 'ajv';
+import type { Logger } from 'pino';
+import type { PluginConfig } from './config.ts';
+import { fail, messageOf } from './errors.ts';
+import { createHooks, type Hooks } from './hooks.ts';
+import type { KubeObject, Resource } from './kube/objects.ts';
+import { orderPlugins } from './order.ts';
+import type { ControllerContext, KindDefinition, Plugin, Verb } from './plugin.ts';
+import type { Controller } from './kube/controller.ts';
+import { FieldTable, type KnownFields } from './schema.ts';
+import type { Action } from './steps.ts';
+import { registerTaps } from './register.ts';
+
+/** A plugin with what the operator says about it. */
+export interface PluginEntry {
+  readonly plugin: Plugin;
+  readonly options?: { readonly [key: string]: unknown };
+  readonly failurePolicy?: 'Fail' | 'Ignore';
+  readonly timeoutMs?: number;
+}
+
+export interface HostOptions {
+  readonly log: Logger;
+  /** How admission looks objects up; offline, nothing is found. */
+  readonly list?: <T extends KubeObject>(resource: Resource, namespace: string) => Promise<T[]>;
+  /** Fields of KubeVirt's API and the plugin that each belongs to, so that a refusal can name it. */
+  readonly knownFields?: KnownFields;
+}
+
+/** Everything that the enabled plugins contribute, in their resolved order. */
+export interface Host {
+  readonly plugins: readonly Plugin[];
+  readonly hooks: Hooks;
+  /** Keys that attach hooks are there for, and the plugin behind each. */
+  readonly diskSources: ReadonlyMap<string, string>;
+  readonly networkSources: ReadonlyMap<string, string>;
+  readonly bindings: ReadonlyMap<string, string>;
+  readonly fields: FieldTable;
+  readonly kinds: readonly KindDefinition[];
+  readonly verbs: readonly Verb[];
+  readonly controllers: readonly ((context: ControllerContext) => Controller[])[];
+  /** The node side of a step. Throws VL_STEP_UNKNOWN. */
+  action(plugin: string, name: string): Promise<Action>;
+  readonly log: Logger;
+}
+
+/** Imports the plugins that the configuration lists. Throws VL_PLUGIN_LOAD or VL_PLUGIN_SHAPE. */
+export async function loadPlugins(configs: readonly PluginConfig[]): Promise<PluginEntry[]> {
+  return Promise.all(
+    configs.map(async ({ name, module, ...rest }) => {
+      let loaded: { default?: unknown };
+      try {
+        loaded = (await import(await resolveModule(module))) as { default?: unknown };
+      } catch (error) {
+        throw fail('VL_PLUGIN_LOAD', { plugin: name, module, cause: messageOf(error) }, error);
+      }
+      const plugin = loaded.default as Plugin | undefined;
+      if (typeof plugin !== 'object' || typeof plugin.setup !== 'function') {
+        throw fail('VL_PLUGIN_SHAPE', { plugin: name, problem: 'its default export is not made by definePlugin()' });
+      }
+      if (plugin.name !== name) {
+        throw fail('VL_PLUGIN_SHAPE', { plugin: name, problem: `its module calls itself "${plugin.name}"` });
+      }
+      return { plugin, ...rest };
+    }),
+  );
+}
+
+async function resolveModule(module: string): Promise<string> {
+  if (!isAbsolute(module)) return pathToFileURL(createRequire(`${process.cwd()}/`).resolve(module)).href;
+  const { stat } = await import('node:fs/promises');
+  const isFolder = (await stat(module)).isDirectory();
+  return pathToFileURL(isFolder ? `${module}/index.ts` : module).href;
+}
+
+/** Builds the host: checks options, resolves the order, registers every tap. Throws VL_PLUGIN_* and VL_*_CLASH. */
+export function createHost(entries: readonly PluginEntry[], options: HostOptions): Host {
+  const byName = new Map(entries.map((entry) => [entry.plugin.name, entry]));
+  const plugins = orderPlugins(entries.map((entry) => entry.plugin));
+  const hooks = createHooks();
+  const keys = { diskSources: new Map<string, string>(), networkSources: new Map(), bindings: new Map() };
+  const kinds: KindDefinition[] = [];
+  const verbs: Verb[] = [];
+  const controllers: ((context: ControllerContext) => Controller[])[] = [];
+
+  for (const plugin of plugins) {
+    const entry = byName.get(plugin.name) as PluginEntry;
+    const contribution = plugin.setup(
+      { name: plugin.name, list: options.list ?? (async () => []) },
+      checkedOptions(plugin, entry.options ?? {}),
+    );
+    registerTaps(hooks, keys, plugin.name, contribution, {
+      failurePolicy: entry.failurePolicy ?? 'Fail',
+      timeoutMs: entry.timeoutMs ?? 10_000,
+      onFailure: (owner, error) =>
+        options.log.warn({ plugin: owner.plugin, hook: owner.tap, code: error.code }, error.message),
+    });
+    kinds.push(...(contribution.kinds ?? []));
+    verbs.push(...(contribution.verbs ?? []));
+    if (contribution.controllers) controllers.push(contribution.controllers);
+  }
+
+  const actions = new Map<string, Promise<{ readonly actions: { readonly [name: string]: Action } }>>();
+  return {
+    plugins,
+    hooks,
+    ...keys,
+    fields: new FieldTable(plugins, options.knownFields ?? {}),
+    kinds,
+    verbs,
+    controllers,
+    log: options.log,
+    async action(pluginName, name) {
+      const plugin = byName.get(pluginName)?.plugin;
+      const unknown = () => fail('VL_STEP_UNKNOWN', { step: name, action: name, plugin: pluginName });
+      if (!plugin?.actions) throw unknown();
+      let module = actions.get(pluginName);
+      if (!module) actions.set(pluginName, (module = plugin.actions()));
+      const action = (await module).actions[name];
+      if (!action) throw unknown();
+      return action;
+    },
+  };
+}
+
+function checkedOptions(plugin: Plugin, given: { readonly [key: string]: unknown }): { [key: string]: unknown } {
+  const copy = structuredClone(given) as { [key: string]: unknown };
+  const schema = plugin.options ?? { type: 'object', additionalProperties: false };
+  const validate = new Ajv({ allErrors: true, useDefaults: true }).compile(schema);
+  if (!validate(copy)) {
+    const problem = (validate.errors ?? [])
+      .map((error) => {
+        const extra =
+          error.keyword === 'additionalProperties' ? ` "${String(error.params['additionalProperty'])}"` : '';
+        return `${error.instancePath.slice(1).replaceAll('/', '.') || 'options'} ${error.message ?? 'is invalid'}${extra}`;
+      })
+      .join('; ');
+    throw fail('VL_PLUGIN_OPTIONS', { plugin: plugin.name, problem });
+  }
+  return copy;
+}

@@ -1,0 +1,239 @@
+// The plan: what one VMI becomes. A pure function of (vmi, facts) and the enabled plugins.
+import { DomainDraft } from './domain/draft.ts';
+import type { Element } from './domain/element.ts';
+import { fail } from './errors.ts';
+import type { DraftSource } from './hooks.ts';
+import type { Host } from './host.ts';
+import type { KubeObject } from './kube/objects.ts';
+import type {
+  AttachedDisk,
+  AttachedNic,
+  Attachment,
+  Migratable,
+  Overhead,
+  PlanDraft,
+  PrepareInput,
+  SourceAttachment,
+} from './plugin.ts';
+import { PodDraft, PodTree } from './pod.ts';
+import type { Chain, Step, StepDraft } from './steps.ts';
+import type { Disk, Facts, Interface, Json, Network, Owner, Vmi, Volume } from './types.ts';
+
+export interface Plan {
+  /** The launcher pod and the tap behind each of its fields. */
+  readonly pod: PodTree;
+  /** The libvirt domain, each element signed. */
+  readonly domain: Element;
+  /** Node steps, in chains. */
+  readonly chains: readonly Chain[];
+  /** The memory ledger: what the pod needs besides the guest's own memory. */
+  readonly overhead: readonly (Overhead & { readonly by: Owner })[];
+  /** Everything that speaks against a live migration. */
+  readonly blockers: readonly { readonly reason: string; readonly message: string; readonly by: Owner }[];
+  readonly nics: readonly AttachedNic[];
+}
+
+const CORE: Owner = { plugin: 'core', tap: 'plan' };
+
+/** The one key of `item`, besides its name, that `known` has a plugin for. */
+function handledKey(
+  item: object,
+  known: ReadonlyMap<string, string>,
+  what: string,
+  field: string,
+): { key: string; plugin: string } {
+  let other = '(none)';
+  for (const key in item) {
+    const plugin = known.get(key);
+    if (plugin !== undefined) return { key, plugin };
+    if (key !== 'name') other = key;
+  }
+  throw fail('VL_SOURCE_UNKNOWN', { field, what, key: other, known: [...known.keys()].join(', ') || '(none)' });
+}
+
+/** Collects one plan while the hooks run. */
+class Draft {
+  readonly pod = new PodTree();
+  readonly domain: Element = { tag: 'domain', attrs: {}, children: [], by: CORE };
+  readonly chains: Chain[] = [];
+  readonly overhead: (Overhead & { by: Owner })[] = [];
+  readonly blockers: { reason: string; message: string; by: Owner }[] = [];
+  readonly #domainSteps: Step[] = [];
+  overheadTotal = 0;
+
+  ledger(entry: Overhead, by: Owner): void {
+    this.overhead.push({ ...entry, by });
+    this.overheadTotal += entry.mebibytes;
+  }
+
+  answer(answer: Migratable | undefined, by: Owner): void {
+    if (answer !== undefined && answer !== true) this.blockers.push({ ...answer, by });
+  }
+
+  attach(attachment: Attachment, by: Owner, subject: string): Step[] {
+    if (attachment.pod || attachment.compute) {
+      const pod = new PodDraft(this.pod, by);
+      if (attachment.pod) pod.merge(attachment.pod);
+      if (attachment.compute) pod.compute(attachment.compute);
+    }
+    for (const entry of attachment.overhead ?? []) this.ledger(entry, by);
+    this.answer(attachment.migratable, by);
+    return (attachment.steps ?? []).map((step) => signed(step, by.plugin, subject));
+  }
+
+  chain(phase: Chain['phase'], subject: string, steps: Step[]): void {
+    if (steps.length > 0) this.chains.push({ phase, subject, steps });
+  }
+
+  domainStep(step: StepDraft, by: Owner): void {
+    if (this.#domainSteps.length === 0)
+      this.chains.push({ phase: 'domain', subject: 'domain', steps: this.#domainSteps });
+    this.#domainSteps.push(signed(step, by.plugin, 'domain'));
+  }
+
+  /** Signs the libvirt fragments that another plugin will put in place. */
+  sign(elements: readonly (Element | undefined)[], by: Owner): void {
+    for (const element of elements) if (element) element.by = by;
+  }
+}
+
+function signed(step: StepDraft, plugin: string, subject: string): Step {
+  return { id: `${plugin}/${subject}/${step.id}`, plugin, action: step.action, args: step.args ?? {} };
+}
+
+/**
+ * Derives pod, domain and node steps. Controller, agent and CLI call this with the facts that they have;
+ * the same inputs give the same plan. Throws VirtloomError (VL_SOURCE_UNKNOWN, VL_TAP_*, VL_CONFLICT).
+ */
+export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
+  const draft = new Draft();
+  const { name = '', namespace = '', uid = '' } = vmi.metadata;
+  new PodDraft(draft.pod, CORE).merge({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      generateName: `virt-launcher-${name}-`,
+      namespace,
+      ownerReferences: [
+        { apiVersion: vmi.apiVersion, kind: vmi.kind, name, uid, controller: true, blockOwnerDeletion: true },
+      ],
+    },
+  });
+  const disks = await attachDisks(host, draft, vmi, facts);
+  const nics = await attachNics(host, draft, vmi, facts);
+
+  const domain = new DomainDraft(draft.domain, CORE);
+  const source: DraftSource = {
+    for(owner) {
+      const input: PrepareInput = { vmi, facts, disks, nics, result: resultOf(facts, owner.plugin, 'domain') };
+      const planDraft: PlanDraft = {
+        domain: domain.as(owner),
+        pod: new PodDraft(draft.pod, owner),
+        overhead: (entry) => draft.ledger(entry, owner),
+        overheadSoFar: () => draft.overheadTotal,
+        step: (step) => draft.domainStep(step, owner),
+        migratable: (answer) => draft.answer(answer, owner),
+      };
+      return { input, draft: planDraft };
+    },
+  };
+  await host.hooks.prepareDomain.first.promise(source);
+  await host.hooks.prepareDomain.main.promise(source);
+  await host.hooks.prepareDomain.last.promise(source);
+  return {
+    pod: draft.pod,
+    domain: draft.domain,
+    chains: draft.chains,
+    overhead: draft.overhead,
+    blockers: draft.blockers,
+    nics,
+  };
+}
+
+function resultOf(facts: Facts, plugin: string, subject: string): (id: string) => Json | undefined {
+  return (id) => facts.steps[`${plugin}/${subject}/${id}`];
+}
+
+async function attachDisks(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Promise<AttachedDisk[]> {
+  const disks = new Map<string, Disk>();
+  for (const disk of vmi.spec.domain.devices?.disks ?? []) disks.set(disk.name, disk);
+  const attached: AttachedDisk[] = [];
+  const volumes = vmi.spec.volumes ?? [];
+  for (let index = 0; index < volumes.length; index++) {
+    const volume = volumes[index] as Volume;
+    const field = `spec.volumes[${index}]`;
+    const { key, plugin } = handledKey(volume, host.diskSources, 'volume source', field);
+    const subject = `disk/${volume.name}`;
+    const by: Owner = { plugin, tap: `attachDisk.${key}`, field };
+    const disk = disks.get(volume.name);
+    const attachment = await host.hooks.attachDisk.for(key).promise({
+      vmi,
+      facts,
+      volume,
+      volumeIndex: index,
+      disk,
+      result: resultOf(facts, plugin, subject),
+    });
+    // An ignored failure leaves nothing to attach.
+    if (!attachment) continue;
+    draft.chain('disk', subject, draft.attach(attachment, by, subject));
+    if (attachment.disk) draft.sign([attachment.disk.source, attachment.disk.backingStore], by);
+    attached.push({ ...attachment, name: volume.name, spec: disk, volume, volumeIndex: index });
+  }
+  return attached;
+}
+
+async function attachNics(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Promise<AttachedNic[]> {
+  const networks = new Map<string, { network: Network; index: number }>();
+  (vmi.spec.networks ?? []).forEach((network, index) => networks.set(network.name, { network, index }));
+  const attached: AttachedNic[] = [];
+  const interfaces = vmi.spec.domain.devices?.interfaces ?? [];
+  for (let index = 0; index < interfaces.length; index++) {
+    const nic = interfaces[index] as Interface;
+    const field = `spec.domain.devices.interfaces[${index}]`;
+    const found = networks.get(nic.name);
+    if (!found) {
+      throw fail('VL_SOURCE_UNKNOWN', {
+        field,
+        what: 'network',
+        key: nic.name,
+        known: [...networks.keys()].join(', '),
+      });
+    }
+    const networkField = `spec.networks[${found.index}]`;
+    const from = handledKey(found.network, host.networkSources, 'network source', networkField);
+    const binding = handledKey(nic, host.bindings, 'interface binding', field);
+    const subject = `nic/${nic.name}`;
+    const sourceBy: Owner = { plugin: from.plugin, tap: `attachNetwork.source.${from.key}`, field: networkField };
+    const bindingBy: Owner = { plugin: binding.plugin, tap: `attachNetwork.binding.${binding.key}`, field };
+    const source: SourceAttachment | undefined = await host.hooks.attachNetwork.sources.for(from.key).promise({
+      vmi,
+      facts,
+      network: found.network,
+      networkIndex: found.index,
+      interface: nic,
+      result: resultOf(facts, from.plugin, subject),
+    });
+    if (!source) continue;
+    const attachment = await host.hooks.attachNetwork.bindings.for(binding.key).promise({
+      vmi,
+      facts,
+      network: found.network,
+      interface: nic,
+      interfaceIndex: index,
+      source,
+      result: resultOf(facts, binding.plugin, subject),
+    });
+    if (!attachment) continue;
+    const steps = [...draft.attach(source, sourceBy, subject), ...draft.attach(attachment, bindingBy, subject)];
+    draft.chain('network', subject, steps);
+    draft.sign(attachment.interface?.children ?? [], bindingBy);
+    attached.push({ ...attachment, name: nic.name, spec: nic, network: found.network, source });
+  }
+  return attached;
+}
+
+/** The launcher pod of a plan, ready for the API server. */
+export function podOf(plan: Plan): KubeObject {
+  return plan.pod.value as unknown as KubeObject;
+}
