@@ -1,0 +1,253 @@
+// The VMI reconciler: makes the launcher pod, hands the VMI to its node, and cleans up when the node never had it.
+import type { Logger } from 'pino';
+import { messageOf, VirtloomError } from './errors.ts';
+import type { Host } from './host.ts';
+import { isConflict, isNotFound, type KubeClient } from './kube/client.ts';
+import { Controller, type Request, type Result } from './kube/controller.ts';
+import type { EventRecorder } from './kube/events.ts';
+import type { Informer } from './kube/informer.ts';
+import { PODS, controllerOf } from './kube/objects.ts';
+import { isOver, isUp, type Pod, trouble, unschedulable } from './launcher-pod.ts';
+import { plan, podOf } from './plan.ts';
+import { dropCondition, enterPhase, isFinal, setCondition } from './status.ts';
+import type { Condition, Facts, Vmi, VmiStatus } from './types.ts';
+import { VMI_FINALIZER, VMI_KIND, VMIS } from './vmi-kind.ts';
+
+export const NODE_LABEL = 'kubevirt.io/nodeName';
+/** How long a node agent may take to tell how its guest ended, once the pod is over. */
+const AGENT_GRACE_MS = 15_000;
+
+export interface VmiReconcilerOptions {
+  readonly client: KubeClient;
+  readonly host: Host;
+  readonly vmis: Informer<Vmi>;
+  /** Launcher pods of all namespaces. */
+  readonly pods: Informer<Pod>;
+  readonly events: EventRecorder;
+  readonly cluster: Facts['cluster'];
+  readonly log: Logger;
+  readonly now?: () => Date;
+}
+
+/** The controller of VirtualMachineInstances. Writes: one pod, and the VMI at Scheduling and at Scheduled. */
+export function vmiController(options: VmiReconcilerOptions): Controller {
+  const reconciler = new VmiReconciler(options);
+  options.pods.addIndex('vmi', (pod) => {
+    const owner = controllerOf(pod);
+    return owner?.kind === VMI_KIND.resource.kind ? [owner.uid] : [];
+  });
+  return new Controller({
+    name: 'virtualmachineinstance',
+    workers: 8,
+    log: options.log,
+    reconcile: (request) => reconciler.reconcile(request),
+  })
+    .watch(options.vmis)
+    .watch(options.pods, (pod) => {
+      const owner = controllerOf(pod);
+      if (owner?.kind !== VMI_KIND.resource.kind) return [];
+      return [{ namespace: pod.metadata.namespace ?? '', name: owner.name }];
+    });
+}
+
+class VmiReconciler {
+  readonly #o: VmiReconcilerOptions;
+  readonly #now: () => Date;
+  /** Version of a VMI that we have written over: until the cache moves on there is nothing to do. */
+  readonly #outdated = new Map<string, string>();
+  /** Pods we made that the cache does not show yet, by the VMI's uid. */
+  readonly #made = new Map<string, Pod>();
+  /** When a pod that does not say when it ended was first seen to be over. */
+  readonly #seen = new WeakMap<Pod, number>();
+
+  constructor(options: VmiReconcilerOptions) {
+    this.#o = options;
+    this.#now = options.now ?? (() => new Date());
+  }
+
+  async reconcile({ namespace, name }: Request): Promise<Result> {
+    const vmi = this.#o.vmis.get(namespace, name);
+    if (!vmi) return;
+    const uid = vmi.metadata.uid ?? '';
+    if (this.#outdated.get(uid) === vmi.metadata.resourceVersion) return;
+    this.#outdated.delete(uid);
+
+    const pod = this.#podOf(vmi);
+    if (vmi.metadata.deletionTimestamp !== undefined) return this.#delete(vmi, pod);
+    const phase = vmi.status?.phase ?? '';
+    if (isFinal(phase)) {
+      this.#made.delete(uid);
+      return;
+    }
+    if (phase === '' || phase === 'Pending') return this.#schedule(vmi, pod);
+    if (phase === 'Scheduling') return this.#handOver(vmi, pod);
+    return this.#guard(vmi, pod);
+  }
+
+  #podOf(vmi: Vmi): Pod | undefined {
+    const uid = vmi.metadata.uid ?? '';
+    const seen = this.#o.pods.byIndex('vmi', uid);
+    const made = this.#made.get(uid);
+    if (made && seen.some((pod) => pod.metadata.uid === made.metadata.uid)) this.#made.delete(uid);
+    const alive = seen.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+    return alive.find((pod) => !isOver(pod)) ?? alive[0] ?? seen[0] ?? this.#made.get(uid);
+  }
+
+  /** Pending: derive the plan, make the pod. */
+  async #schedule(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
+    if (!pod) {
+      try {
+        const planned = await plan(this.#o.host, vmi, { cluster: this.#o.cluster, steps: {} });
+        pod = await this.#o.client.create<Pod>(PODS, vmi.metadata.namespace, podOf(planned) as Pod);
+      } catch (error) {
+        if (isNotFound(error)) return;
+        await this.#complain(vmi, error instanceof VirtloomError ? error.code : 'FailedCreate', messageOf(error));
+        throw error;
+      }
+      this.#made.set(vmi.metadata.uid ?? '', pod);
+      this.#o.events.event(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${pod.metadata.name ?? ''}`);
+    }
+    let status = enterPhase(vmi.status ?? {}, 'Scheduling', this.#now());
+    status = this.#ready(status, 'False', 'GuestNotRunning', 'Guest VM is not reported as running');
+    const conditions = dropCondition(status.conditions, 'Synchronized');
+    const finalizers = vmi.metadata.finalizers ?? [];
+    await this.#write(vmi, {
+      // Admission puts it there; an object that came past admission needs it all the same.
+      ...(finalizers.includes(VMI_FINALIZER) ? {} : { metadata: { finalizers: [...finalizers, VMI_FINALIZER] } }),
+      status: { ...status, conditions },
+    });
+  }
+
+  /** Scheduling: pass on what holds the pod up; when it runs, give the VMI to its node. */
+  async #handOver(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
+    if (!pod) return this.#fail(vmi, 'PodNotExists', 'the launcher pod is gone');
+    if (isOver(pod)) return this.#fail(vmi, 'PodTerminating', pod.status?.message ?? 'the launcher pod ended early');
+    const status = vmi.status ?? {};
+    if (isUp(pod)) {
+      const node = pod.spec?.nodeName ?? '';
+      const image = pod.status?.containerStatuses?.find((one) => one.name === 'compute')?.image;
+      const next = enterPhase(status, 'Scheduled', this.#now());
+      const conditions = dropCondition(dropCondition(next.conditions, 'PodScheduled'), 'Synchronized');
+      await this.#write(vmi, {
+        metadata: { labels: { [NODE_LABEL]: node } },
+        status: {
+          ...next,
+          conditions,
+          nodeName: node,
+          activePods: { [pod.metadata.uid ?? '']: node },
+          ...(pod.status?.qosClass === undefined ? {} : { qosClass: pod.status.qosClass }),
+          ...(image === undefined ? {} : { launcherContainerImageVersion: image }),
+        },
+      });
+      return;
+    }
+    const stuck = unschedulable(pod);
+    const hurt = trouble(pod);
+    let conditions: Condition[] = [...(status.conditions ?? [])];
+    conditions = stuck
+      ? setCondition(conditions, { ...stuck, type: 'PodScheduled', status: 'False' }, this.#now())
+      : dropCondition(conditions, 'PodScheduled');
+    conditions = hurt
+      ? setCondition(conditions, { type: 'Synchronized', status: 'False', ...hurt }, this.#now())
+      : dropCondition(conditions, 'Synchronized');
+    if (JSON.stringify(conditions) === JSON.stringify(status.conditions ?? [])) return;
+    if (hurt) this.#o.events.event(vmi, 'Warning', hurt.reason, hurt.message);
+    await this.#write(vmi, { status: { conditions } });
+  }
+
+  /** Scheduled or Running: the agent's. Only a pod that ended without the agent's word is ours. */
+  async #guard(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
+    if (!pod) return this.#fail(vmi, 'PodNotExists', 'the launcher pod is gone');
+    if (!isOver(pod)) return;
+    const ended = endOf(pod);
+    const left = AGENT_GRACE_MS - (this.#now().getTime() - (ended ?? this.#firstSeen(pod)));
+    if (left > 0)
+      return { afterMs: left, why: 'the launcher pod is over; its agent may still tell how the guest ended' };
+    await this.#fail(vmi, 'PodTerminating', pod.status?.message ?? 'the launcher pod ended under the guest');
+  }
+
+  #firstSeen(pod: Pod): number {
+    const seen = this.#seen.get(pod) ?? this.#now().getTime();
+    this.#seen.set(pod, seen);
+    return seen;
+  }
+
+  async #delete(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
+    const { finalizers = [], uid = '' } = vmi.metadata;
+    if (!finalizers.includes(VMI_FINALIZER)) return;
+    const phase = vmi.status?.phase ?? '';
+    const handedOver = phase === 'Scheduled' || phase === 'Running' || phase === 'Unknown';
+    // The agent shuts the guest down and takes the finalizer off itself.
+    if (handedOver && pod && !isOver(pod)) return;
+    if (handedOver && pod) {
+      const left = AGENT_GRACE_MS - (this.#now().getTime() - (endOf(pod) ?? this.#firstSeen(pod)));
+      if (left > 0) return { afterMs: left, why: 'the agent may still be cleaning up after the guest' };
+    }
+    if (pod && !isOver(pod)) {
+      if (pod.metadata.deletionTimestamp === undefined) {
+        await this.#o.client
+          .delete(PODS, pod.metadata.namespace, pod.metadata.name ?? '', {
+            preconditions: { uid: pod.metadata.uid ?? '' },
+          })
+          .catch(ignoreGone);
+      }
+      // Its own end wakes us again; a pod that the cache never showed is asked for.
+      return { afterMs: 1_000, why: 'the launcher pod is going' };
+    }
+    this.#made.delete(uid);
+    await this.#write(vmi, { metadata: { finalizers: finalizers.filter((one) => one !== VMI_FINALIZER) } });
+  }
+
+  async #fail(vmi: Vmi, reason: string, message: string): Promise<void> {
+    this.#o.events.event(vmi, 'Warning', 'Stopped', `The VirtualMachineInstance failed: ${message}`);
+    const status = this.#ready(enterPhase(vmi.status ?? {}, 'Failed', this.#now()), 'False', reason, message);
+    await this.#write(vmi, { status: { ...status, reason } });
+  }
+
+  #ready(status: VmiStatus, value: 'True' | 'False', reason: string, message: string): VmiStatus {
+    return {
+      ...status,
+      conditions: setCondition(status.conditions, { type: 'Ready', status: value, reason, message }, this.#now()),
+    };
+  }
+
+  async #complain(vmi: Vmi, reason: string, message: string): Promise<void> {
+    this.#o.events.event(vmi, 'Warning', 'FailedCreate', message);
+    const condition = { type: 'Synchronized', status: 'False', reason, message } as const;
+    const conditions = setCondition(vmi.status?.conditions, condition, this.#now());
+    if (JSON.stringify(conditions) === JSON.stringify(vmi.status?.conditions ?? [])) return;
+    await this.#write(vmi, { status: { conditions } });
+  }
+
+  /** One merge patch, refused by the API server if the VMI has changed under us. */
+  async #write(vmi: Vmi, patch: { metadata?: object; status?: object }): Promise<void> {
+    const { namespace, name = '', resourceVersion = '', uid = '' } = vmi.metadata;
+    const body = { ...patch, metadata: { ...patch.metadata, resourceVersion } };
+    try {
+      await this.#o.client.patch(VMIS, namespace, name, body, { type: 'merge' });
+      this.#outdated.set(uid, resourceVersion);
+    } catch (error) {
+      if (isNotFound(error)) return;
+      // The cache is behind: the event that it waits for brings us back.
+      if (isConflict(error) && this.#o.vmis.get(namespace ?? '', name)?.metadata.resourceVersion === resourceVersion) {
+        this.#outdated.set(uid, resourceVersion);
+        return;
+      }
+      throw error;
+    }
+    if ('finalizers' in (patch.metadata ?? {})) this.#outdated.delete(uid);
+  }
+}
+
+/** When the pod's last container ended, in milliseconds; undefined where it does not say. */
+function endOf(pod: Pod): number | undefined {
+  const times = (pod.status?.containerStatuses ?? [])
+    .map((one) => one.state?.terminated?.finishedAt)
+    .filter((time): time is string => time !== undefined)
+    .map((time) => Date.parse(time));
+  return times.length > 0 ? Math.max(...times) : undefined;
+}
+
+function ignoreGone(error: unknown): void {
+  if (!isNotFound(error) && !isConflict(error)) throw error;
+}
