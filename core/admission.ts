@@ -2,10 +2,13 @@
 import type { AdmitReport, DefaultsReport } from './hooks.ts';
 import type { Host } from './host.ts';
 import type { KubeObject } from './kube/objects.ts';
-import { getPath, parsePath } from './path.ts';
+import { getPath, parsePath, setPath } from './path.ts';
 import type { AdmitInput, Patch } from './plugin.ts';
 import type { Cause, Owner, Vmi, VmiSpec } from './types.ts';
+import { isPlatform, vmiDefaults, vmiRules } from './vmi-admission.ts';
 import { VMI_KIND } from './vmi-kind.ts';
+
+const CORE: Owner = { plugin: 'core', tap: 'defaults' };
 
 export interface AdmissionRequest {
   readonly operation: 'CREATE' | 'UPDATE' | 'DELETE';
@@ -68,7 +71,14 @@ export async function applyDefaults(host: Host, request: AdmissionRequest): Prom
       causes.push(...(defaults.causes ?? []));
     },
   };
-  const object = await host.hooks.defaultPreset.promise(request.object, report);
+  let first = request.object;
+  for (const patch of vmiDefaults(request, new Date())) {
+    first = setPath(first, patch.path, patch.value);
+    record.push({ ...patch, by: CORE });
+  }
+  // A platform process changes status and metadata of what was admitted before: nothing is left to default.
+  const settled = request.operation === 'UPDATE' && isPlatform(request.user);
+  const object = settled ? first : await host.hooks.defaultPreset.promise(first, report);
   return { object, record, warnings, causes };
 }
 
@@ -77,7 +87,7 @@ export async function admit(host: Host, request: AdmissionRequest): Promise<{ ca
   const { kind } = request.object;
   const template = templateOf(host, kind);
   const at = pathIn(template);
-  const causes: Cause[] = [];
+  const causes: Cause[] = vmiRules(request);
   const warnings: string[] = [];
   const vmi = vmiIn(request.object, template);
   if (vmi && request.operation !== 'DELETE') {
