@@ -1,4 +1,5 @@
 // Reconcile loops: informers say which names to look at, workers look, failures come back later.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Informer } from './informer.ts';
 import type { KubeObject } from './objects.ts';
@@ -11,7 +12,6 @@ export interface Request {
 }
 
 /** Nothing: all is well until the next event. Else when to look again, and why (it is logged). */
-// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- a reconcile that just returns is the usual case
 export type Result = void | { afterMs: number; why: string };
 
 /** Retrying would not help: the error is logged and the next try waits for an event. */
@@ -35,6 +35,7 @@ export interface ControllerOptions {
 
 const WORKERS = 4;
 const DEADLINE_MS = 60_000;
+const STOP_MS = 10_000;
 
 export class Controller {
   readonly #options: ControllerOptions;
@@ -73,12 +74,22 @@ export class Controller {
     this.#workers = Array.from({ length: count }, () => this.#work());
   }
 
-  /** Tells the reconciles under way to stop and waits for them. The informers are left to whoever made them. */
+  /**
+   * Tells the reconciles under way to stop and waits for them, ten seconds at most. The informers are left to whoever
+   * made them.
+   */
   async stop(): Promise<void> {
+    const { name: controller, log } = this.#options;
     this.#abort.abort();
     for (const off of this.#unsubscribe.splice(0)) off();
-    await this.#queue.close();
-    await Promise.all(this.#workers);
+    const ended = this.#queue.close().then(() => Promise.all(this.#workers));
+    const inTime = new AbortController();
+    await Promise.race([ended, sleep(STOP_MS, 'late', { signal: inTime.signal }).catch(() => undefined)]).then(
+      (how) => {
+        if (how === 'late') log?.error({ controller }, 'a reconcile does not stop; leaving it behind');
+      },
+    );
+    inTime.abort();
   }
 
   async #work(): Promise<void> {

@@ -12,7 +12,7 @@ export class WorkQueue {
   readonly #again = new Set<string>();
   readonly #delayed = new Map<string, { at: number; timer: NodeJS.Timeout }>();
   readonly #backoffs = new Map<string, Backoff>();
-  readonly #takers: ((key: string | undefined) => void)[] = [];
+  readonly #takers: (() => void)[] = [];
   readonly #idle: (() => void)[] = [];
   #closed = false;
 
@@ -27,9 +27,9 @@ export class WorkQueue {
       this.#again.add(key);
       return;
     }
-    const taker = this.#takers.shift();
-    if (taker === undefined) this.#waiting.add(key);
-    else taker(this.#begin(key));
+    this.#waiting.add(key);
+    // Taken when the code that adds is through: all it adds of one key is one.
+    this.#takers.shift()?.();
   }
 
   /** Adds the key in `ms`; of several delays of one key the earliest holds. */
@@ -77,12 +77,11 @@ export class WorkQueue {
    * key drops its delayed add: whoever works on it now says anew when to look again.
    */
   async next(): Promise<string | undefined> {
-    for (const key of this.#waiting) {
-      this.#waiting.delete(key);
-      return this.#begin(key);
+    for (;;) {
+      for (const key of this.#waiting) return this.#begin(key);
+      if (this.#closed) return undefined;
+      await new Promise<void>((resolve) => this.#takers.push(resolve));
     }
-    if (this.#closed) return undefined;
-    return await new Promise((resolve) => this.#takers.push(resolve));
   }
 
   done(key: string): void {
@@ -98,11 +97,12 @@ export class WorkQueue {
     this.#delayed.clear();
     this.#waiting.clear();
     this.#again.clear();
-    for (const taker of this.#takers.splice(0)) taker(undefined);
+    for (const taker of this.#takers.splice(0)) taker();
     if (this.#working.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #begin(key: string): string {
+    this.#waiting.delete(key);
     this.#working.add(key);
     const pending = this.#delayed.get(key);
     if (pending !== undefined) {
