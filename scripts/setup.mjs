@@ -1,0 +1,87 @@
+// `npm start` and `npm test` on a machine that has Node and npm: installs what is missing, then does the work.
+// Plain JavaScript for Node 18 without node_modules: it runs before either is there.
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { asRoot, installPackages, missingPackages, requireApt, which } from './debian.mjs';
+import { SetupError, foreground, newLog, run, step, tail } from './steps.mjs';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const LOG = join(ROOT, '.cache/setup.log');
+const NODE = join(ROOT, 'node_modules/.bin/node');
+const LOCK = join(ROOT, 'package-lock.json');
+const INSTALLED = join(ROOT, 'node_modules/.package-lock.json');
+
+function wantedPackages(purpose) {
+  const lists = JSON.parse(readFileSync(join(ROOT, 'scripts/packages.json'), 'utf8'));
+  const names = [...lists.run, ...lists.image, ...(purpose === 'test' ? lists.test : [])];
+  const unless = Object.entries(lists.unlessCommand).filter(([, command]) => !which(command));
+  return [...names, ...unless.map(([name]) => name)];
+}
+
+const modulesAreOld = () =>
+  !existsSync(NODE) || !existsSync(INSTALLED) || statSync(INSTALLED).mtimeMs < statSync(LOCK).mtimeMs;
+
+async function installWhatIsMissing(purpose) {
+  const packages = process.env.VIRTLOOM_SKIP_PACKAGES ? [] : missingPackages(wantedPackages(purpose));
+  const modules = modulesAreOld();
+  if (packages.length === 0 && !modules) return;
+  if (packages.length > 0) requireApt(packages);
+
+  const how = asRoot().length > 0 ? 'by sudo, which may ask for your password' : 'as root';
+  console.log('Virtloom installs what it needs and this machine does not have:');
+  if (packages.length > 0) console.log(`  Debian packages (${how}; no service is started): ${packages.join(' ')}`);
+  if (modules) console.log(`  npm packages, into node_modules/: npm ci`);
+  console.log(`The output goes to ${LOG}`);
+  newLog(LOG);
+  if (packages.length > 0)
+    await step(`installing ${packages.length} Debian packages`, () => installPackages(LOG, packages));
+  if (modules)
+    await step('npm ci', async () => {
+      if ((await run(LOG, ['npm', 'ci', '--no-audit', '--no-fund'], { cwd: ROOT })) === 0 && existsSync(NODE)) return;
+      throw new SetupError(`npm ci failed:\n${tail(LOG)}\nThe whole log: ${LOG}`);
+    });
+}
+
+/** Ends with the first command that fails. */
+async function all(commands) {
+  for (const { title, argv } of commands) {
+    console.log(`\n== ${title}`);
+    const status = await foreground(argv, { cwd: ROOT });
+    if (status !== 0) return status;
+  }
+  return 0;
+}
+
+function start(args) {
+  return foreground([...asRoot(), NODE, join(ROOT, 'cli/main.ts'), 'up', ...args]);
+}
+
+function test(args) {
+  const bin = (name) => [NODE, join(ROOT, 'node_modules', name)];
+  const vitest = [...asRoot(), ...bin('vitest/vitest.mjs'), 'run'];
+  const e2e = [...vitest, '--config', 'vitest.e2e.config.ts'];
+  // Somebody who names files wants those and nothing else.
+  if (args.length > 0)
+    return foreground([...(args.some((arg) => arg.includes('test/e2e')) ? e2e : vitest), ...args], { cwd: ROOT });
+  return all([
+    { title: 'type check', argv: [...bin('typescript/bin/tsc'), '--noEmit', '-p', '.'] },
+    { title: 'lint', argv: [...bin('eslint/bin/eslint.js'), '.'] },
+    { title: 'unit tests', argv: vitest },
+    { title: 'end-to-end tests', argv: e2e },
+  ]);
+}
+
+const [purpose, ...args] = process.argv.slice(2);
+try {
+  if (purpose !== 'start' && purpose !== 'test') {
+    console.error('usage: node scripts/setup.mjs start|test [arguments]');
+    process.exit(2);
+  }
+  await installWhatIsMissing(purpose);
+  process.exitCode = await (purpose === 'start' ? start(args) : test(args));
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  console.error(`\n${error.message}`);
+  process.exitCode = 1;
+}
