@@ -66,12 +66,13 @@ export class FieldTable {
   constructor(plugins: readonly Plugin[], known: KnownFields) {
     const root = skeleton();
     this.#known = known;
-    for (const plugin of plugins) {
-      for (const slice of plugin.api ?? []) {
-        this.#claim(slice.path, plugin.name);
-        this.#graft(root, slice.path, slice.schema as ObjectNode, plugin.name);
-        if (slice.oneOf !== undefined) this.#group(slice.path, slice.oneOf, plugin.name);
-      }
+    // Shallow paths first: a slice inside another plugin's slice finds its parent there, in whatever order they load.
+    const slices = plugins.flatMap((plugin) => (plugin.api ?? []).map((slice) => ({ slice, plugin: plugin.name })));
+    slices.sort((a, b) => a.slice.path.split('.').length - b.slice.path.split('.').length);
+    for (const { slice, plugin } of slices) {
+      this.#claim(slice.path, plugin);
+      this.#graft(root, slice.path, slice.schema as ObjectNode, plugin);
+      if (slice.oneOf !== undefined) this.#group(slice.path, slice.oneOf, plugin);
     }
     this.spec = root.properties?.['spec'] as Schema;
     this.#validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(forAjv(root));
