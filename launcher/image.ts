@@ -1,29 +1,20 @@
 // What the launcher's image is, for whoever builds a root file system from this host's own /usr: data only.
+import { fileURLToPath } from 'node:url';
 
 /** A container image made of this host's programs and a few files of ours. */
 export interface HostImage {
-  /** The image's name as pods say it, without a registry. */
+  /** The image's name as pods say it. It is in no registry. */
   name: string;
-  /** Directory whose content is the image's root, to be copied or used as a lower layer; never mounted writable. */
+  /** Directory whose content is the image's root, beside the host's /usr. Belongs to root, never written to. */
   files: string;
-  /** Host directories that the image has as its own, to be bound read-only at the same path. */
-  hostDirectories: string[];
-  /** Symbolic links of the image's root: path to target. Left out where the target does not exist. */
-  links: Record<string, string>;
-  /** Empty directories of the image's root, where mounts go. */
-  directories: string[];
   /** As in an OCI image's config. */
   config: { entrypoint: string[]; env: string[]; user: string; workingDir: string };
-  /** Run once a node, before the first launcher: fills a directory that every launcher then has read-only. */
-  probe: { args: string[]; directory: string };
 }
 
+/** Works as it is; `prepareLauncherImage` adds what makes a pod's first start of a guest quick. */
 export const LAUNCHER_IMAGE: HostImage = {
   name: 'virtloom/launcher:0.1.0',
-  files: new URL('./rootfs', import.meta.url).pathname,
-  hostDirectories: ['/usr'],
-  links: { '/bin': 'usr/bin', '/sbin': 'usr/sbin', '/lib': 'usr/lib', '/lib64': 'usr/lib64' },
-  directories: ['/proc', '/sys', '/dev', '/tmp', '/run', '/var/run', '/var/cache/virtloom/capabilities'],
+  files: fileURLToPath(new URL('./rootfs', import.meta.url)),
   config: {
     entrypoint: ['/bin/sh', '/opt/virtloom/launcher'],
     env: [
@@ -36,5 +27,7 @@ export const LAUNCHER_IMAGE: HostImage = {
     user: '107:107',
     workingDir: '/',
   },
-  probe: { args: ['/bin/sh', '/opt/virtloom/launcher', 'probe'], directory: '/var/cache/virtloom/capabilities' },
 };
+
+/** Where the image holds what QEMU can do. */
+export const CAPABILITIES = '/var/cache/virtloom/capabilities';

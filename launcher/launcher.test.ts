@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { LAUNCHER_IMAGE } from './image.ts';
+import { writeBundle } from './container.ts';
+import { CAPABILITIES, type HostImage } from './image.ts';
+import { prepareLauncherImage } from './prepare.ts';
 
 const run = promisify(execFile);
 const QEMU_USER = 107;
 const VMI_UID = '0c5bb0c6-1a5e-4e0f-9d36-3f7e7b6f2d11';
-const VOLUMES = ['libvirt', 'kubevirt', 'kubevirt-private', 'kubevirt-ephemeral-disks'];
 const SERIAL = `/var/run/kubevirt-private/${VMI_UID}/virt-serial0`;
 /** No disk: the BIOS finds nothing to boot and waits, which is guest enough here. */
 const DOMAIN = `<domain type='qemu'><name>default_tiny</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
@@ -25,7 +26,7 @@ const DOMAIN = `<domain type='qemu'><name>default_tiny</name><memory unit='MiB'>
 </devices></domain>`;
 
 const base = fs.mkdtempSync(join(tmpdir(), 'vl-launcher-'));
-const capabilities = join(base, 'capabilities');
+let image: HostImage;
 
 async function until<T>(what: string, condition: () => Promise<T | undefined | false>, ms = 5000): Promise<T> {
   for (const deadline = Date.now() + ms; ;) {
@@ -36,56 +37,6 @@ async function until<T>(what: string, condition: () => Promise<T | undefined | f
   }
 }
 
-function ownedDirectory(path: string): string {
-  fs.mkdirSync(path, { recursive: true });
-  fs.chownSync(path, QEMU_USER, QEMU_USER);
-  return path;
-}
-
-function writeBundle(bundle: string, id: string, probing: boolean, args: string[]): void {
-  const root = join(bundle, 'rootfs');
-  fs.cpSync(LAUNCHER_IMAGE.files, root, { recursive: true });
-  const mountPoints = VOLUMES.map((volume) => `/var/run/${volume}`);
-  for (const dir of [...LAUNCHER_IMAGE.directories, ...LAUNCHER_IMAGE.hostDirectories, ...mountPoints])
-    fs.mkdirSync(join(root, dir), { recursive: true });
-  for (const [path, target] of Object.entries(LAUNCHER_IMAGE.links)) fs.symlinkSync(target, join(root, path));
-  fs.writeFileSync(join(root, 'etc/hosts'), `127.0.0.1 localhost ${id}\n`);
-  const bind = (destination: string, source: string, mode: 'ro' | 'rw') => ({
-    destination,
-    source,
-    type: 'bind',
-    options: ['rbind', mode, 'nosuid'],
-  });
-  const none: string[] = [];
-  const spec = {
-    ociVersion: '1.0.2',
-    hostname: id,
-    root: { path: 'rootfs', readonly: true },
-    process: {
-      user: { uid: QEMU_USER, gid: QEMU_USER },
-      args: probing ? LAUNCHER_IMAGE.probe.args : [...LAUNCHER_IMAGE.config.entrypoint, ...args],
-      env: [...LAUNCHER_IMAGE.config.env, `VMI_UID=${VMI_UID}`],
-      cwd: '/',
-      capabilities: { bounding: none, effective: none, inheritable: none, permitted: none, ambient: none },
-      noNewPrivileges: true,
-    },
-    mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc' },
-      { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
-      { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=1777'] },
-      { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'ro'] },
-      ...LAUNCHER_IMAGE.hostDirectories.map((dir) => bind(dir, dir, 'ro')),
-      bind(LAUNCHER_IMAGE.probe.directory, capabilities, probing ? 'rw' : 'ro'),
-      ...VOLUMES.map((v) => bind(`/var/run/${v}`, ownedDirectory(join(bundle, 'volumes', v)), 'rw')),
-    ],
-    linux: {
-      namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map((type) => ({ type })),
-      devices: [{ path: '/dev/net/tun', type: 'c', major: 10, minor: 200, fileMode: 0o666 }],
-    },
-  };
-  fs.writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
-}
-
 class Launcher {
   readonly id = `vl-launcher-${randomBytes(4).toString('hex')}`;
   readonly bundle = join(base, this.id);
@@ -93,8 +44,8 @@ class Launcher {
   log = '';
   private readonly child: ChildProcess;
 
-  constructor(opts: { probing?: boolean; args?: string[]; spoil?: (bundle: string) => void } = {}) {
-    writeBundle(this.bundle, this.id, opts.probing ?? false, opts.args ?? []);
+  constructor(opts: { args?: string[]; spoil?: (bundle: string) => void } = {}) {
+    writeBundle(this.bundle, { id: this.id, image, args: opts.args ?? [], env: [`VMI_UID=${VMI_UID}`] });
     opts.spoil?.(this.bundle);
     this.child = spawn('runc', ['--root', join(base, 'runc'), 'run', '-b', this.bundle, this.id], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -162,26 +113,36 @@ const launch = (opts?: ConstructorParameters<typeof Launcher>[0]): Launcher => {
 };
 
 beforeAll(async () => {
-  ownedDirectory(capabilities);
-  expect(await launch({ probing: true }).exit).toBe(0);
+  image = await prepareLauncherImage(join(base, 'images'), { kvm: false });
 });
 afterEach(async () => {
   for (const launcher of started.splice(0)) await launcher.remove();
 });
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
 
+describe('image', () => {
+  it('is made once, and again when the host has changed', async () => {
+    const directory = join(base, 'images');
+    expect(await prepareLauncherImage(directory, { kvm: false })).toEqual(image);
+    const made = fs.statSync(image.files).ctimeMs;
+    fs.mkdirSync(join(directory, 'older'));
+    await prepareLauncherImage(directory, { kvm: false });
+    expect(fs.readdirSync(directory)).toHaveLength(1);
+    expect(fs.statSync(image.files).ctimeMs).toBe(made);
+  });
+});
+
 describe('start', () => {
   it('answers as an unprivileged user, without asking QEMU again', async () => {
-    const seeds = fs.readdirSync(capabilities).filter((file) => file.endsWith('.xml'));
+    const seeds = fs.readdirSync(join(image.files, CAPABILITIES));
     expect(seeds).toHaveLength(1);
     const launcher = launch();
     await launcher.ready();
+    const copy = join(launcher.bundle, 'volumes/kubevirt-private/libvirt/qemu/cache/capabilities', seeds[0] ?? '');
+    const before = fs.statSync(copy);
     await launcher.exec('virsh', '-q', 'domcapabilities');
-    const cache = join(launcher.bundle, 'volumes/kubevirt-private/libvirt/qemu/cache/capabilities');
-    expect(fs.readdirSync(cache)).toEqual(seeds);
-    const [seed] = seeds;
     // libvirt writes the file anew when it does not believe it.
-    expect(fs.statSync(join(cache, seed ?? '')).mtimeMs).toBe(fs.statSync(join(capabilities, seed ?? '')).mtimeMs);
+    expect(fs.statSync(copy)).toMatchObject({ ino: before.ino, mtimeMs: before.mtimeMs });
     expect(fs.existsSync(join(launcher.bundle, 'volumes/kubevirt-private', VMI_UID))).toBe(true);
 
     const status = await launcher.sh('cat /proc/$(cat /var/run/libvirt/libvirtd.pid)/status');
@@ -203,13 +164,7 @@ describe('start', () => {
   });
 
   it('goes on without what the node found out', async () => {
-    const spoil = (bundle: string) => {
-      const file = join(bundle, 'config.json');
-      fs.writeFileSync(
-        file,
-        fs.readFileSync(file, 'utf8').replace(capabilities, ownedDirectory(join(bundle, 'empty'))),
-      );
-    };
+    const spoil = (bundle: string) => fs.rmSync(join(bundle, 'rootfs', CAPABILITIES), { recursive: true });
     const launcher = launch({ spoil });
     await launcher.ready();
     expect(await launcher.exec('virsh', '-q', 'domcapabilities')).toContain('<arch>x86_64</arch>');
