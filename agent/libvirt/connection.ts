@@ -18,6 +18,8 @@ const NOTHING = Buffer.alloc(0);
 export interface ConnectOptions {
   /** The daemon's socket file. */
   path: string;
+  /** Connects in another way than by `path`, which then only names the daemon in messages. */
+  dial?: () => Promise<Socket>;
   /** Which driver to open, such as `qemu:///session`. */
   uri: string;
   /** How long connecting, or any call that names no time of its own, may take, in ms. */
@@ -53,7 +55,7 @@ export class Connection {
   /** Connects, authenticates (only "none" is spoken) and opens `uri`. */
   static async open(options: ConnectOptions): Promise<Connection> {
     const timeoutMs = options.timeoutMs ?? 30_000;
-    const socket = await openSocket(options.path, timeoutMs);
+    const socket = options.dial ? await options.dial() : await openUnixSocket(options.path, timeoutMs);
     const connection = new Connection(socket, timeoutMs, options.keepAlive ?? { intervalMs: 5_000, count: 5 });
     try {
       const { types } = await connection.call(procedures.authList, undefined);
@@ -238,7 +240,8 @@ export class Connection {
   }
 }
 
-function openSocket(path: string, timeoutMs: number): Promise<Socket> {
+/** Rejects with ConnectionClosedError or DeadlineError. */
+export function openUnixSocket(path: string, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connectSocket({ path });
     const timer = setTimeout(() => socket.destroy(new DeadlineError(`connecting to ${path}`, timeoutMs)), timeoutMs);
