@@ -1,0 +1,78 @@
+// The controllers that all plugins' devices need, and free PCIe ports for devices that come later: runs last.
+import { childOf, type DomainDraft, el, type Element, type Vmi } from '../../core/index.ts';
+import { VIRTIO_MODEL } from './devices.ts';
+import { guestBytes } from './memory.ts';
+
+const GIB = 2 ** 30;
+/** Each root port has a bus number; q35's first bus holds 31 of them. */
+const MAX_PORTS = 31;
+/** Conventional PCI: they share one bridge, which takes one port. */
+const CONVENTIONAL = new Set(['e1000', 'rtl8139', 'pcnet', 'ne2k_pci', 'i6300esb']);
+
+const busOf = (device: Element): string | undefined =>
+  device.attrs['bus'] ?? childOf(device, 'target')?.attrs['bus'] ?? undefined;
+
+const isOnBus = (device: Element, bus: string): boolean =>
+  (device.tag === 'disk' || device.tag === 'input') && busOf(device) === bus;
+
+const modelOf = (device: Element): string => device.attrs['model'] ?? childOf(device, 'model')?.attrs['type'] ?? '';
+
+type Place = 'port' | 'bridge' | 'elsewhere';
+
+/** Where libvirt puts a device of a q35 machine. */
+function placeOf(device: Element): Place {
+  switch (device.tag) {
+    case 'interface':
+    case 'watchdog':
+      return CONVENTIONAL.has(modelOf(device)) ? 'bridge' : 'port';
+    case 'disk':
+    case 'input':
+      return busOf(device) === 'virtio' ? 'port' : 'elsewhere';
+    case 'controller':
+      return device.attrs['type'] === 'pci' || modelOf(device) === 'none' ? 'elsewhere' : 'port';
+    case 'memballoon':
+      return modelOf(device) === 'none' ? 'elsewhere' : 'port';
+    case 'hostdev':
+      return device.attrs['type'] === 'pci' ? 'port' : 'elsewhere';
+    case 'rng':
+    case 'filesystem':
+    case 'vsock':
+      return 'port';
+    default:
+      return 'elsewhere';
+  }
+}
+
+/** KubeVirt's rule: eight ports in all, three of them free, twice that above 2 GiB; and room for four NICs. */
+function freePorts(devices: readonly Element[], guest: number): number {
+  const nics = devices.filter((device) => device.tag === 'interface').length;
+  // KubeVirt counts the absent USB controller and an absent balloon too.
+  const counted = devices.filter(
+    (device) => placeOf(device) !== 'elsewhere' || device.attrs['model'] === 'none',
+  ).length;
+  const [all, least] = guest > 2 * GIB ? [16, 6] : [8, 3];
+  return Math.max(all - counted, least, nics === 0 ? 0 : 4 - nics);
+}
+
+function rootPorts(vmi: Vmi, domain: DomainDraft): void {
+  const devices = domain.at('devices').element.children;
+  const places = devices.map(placeOf);
+  const used = places.filter((place) => place === 'port').length + (places.includes('bridge') ? 1 : 0);
+  const total = Math.min(used + freePorts(devices, guestBytes(vmi.spec.domain)), MAX_PORTS);
+  domain.device(el('controller', { type: 'pci', index: 0, model: 'pcie-root' }));
+  for (let index = 1; index <= total; index++) {
+    domain.device(el('controller', { type: 'pci', index, model: 'pcie-root-port' }));
+  }
+}
+
+export function controllers(vmi: Vmi, domain: DomainDraft): void {
+  const devices = domain.at('devices').element.children;
+  const usb = devices.some((device) => isOnBus(device, 'usb'));
+  domain.device(el('controller', { type: 'usb', index: 0, model: usb ? 'qemu-xhci' : 'none' }));
+  // Hot-plugged disks come on SCSI.
+  if (vmi.spec.domain.devices?.disableHotplug !== true || devices.some((device) => isOnBus(device, 'scsi'))) {
+    domain.device(el('controller', { type: 'scsi', index: 0, model: VIRTIO_MODEL }));
+  }
+  domain.device(el('controller', { type: 'virtio-serial', index: 0, model: VIRTIO_MODEL }));
+  rootPorts(vmi, domain);
+}

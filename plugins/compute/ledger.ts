@@ -1,0 +1,24 @@
+// What the launcher pod needs besides the guest's memory: this plugin's entries of the memory ledger.
+import type { Facts, PlanDraft, Vmi } from '../../core/index.ts';
+import { vcpusOf } from './cpu.ts';
+import { hasGraphics } from './devices.ts';
+import { TRANSLATION_CACHE_MIB } from './features.ts';
+import { guestBytes } from './memory.ts';
+import { MIB } from './quantity.ts';
+import { isEfi } from './types.ts';
+
+export function ledger(vmi: Vmi, facts: Facts, plan: PlanDraft): void {
+  const spec = vmi.spec.domain;
+  const guestMebibytes = guestBytes(spec) / MIB;
+  plan.overhead({ mebibytes: 2, why: 'the shell that is PID 1' });
+  plan.overhead({ mebibytes: 40, why: 'libvirtd with one domain' });
+  plan.overhead({ mebibytes: 48, why: 'QEMU: program, heap, device buffers' });
+  plan.overhead({ mebibytes: Math.ceil(guestMebibytes / 512), why: 'page tables: 1/512 of guest memory' });
+  plan.overhead({ mebibytes: 8 * vcpusOf(spec), why: `threads of ${vcpusOf(spec)} vCPUs` });
+  plan.overhead({ mebibytes: 8, why: 'I/O threads' });
+  if (hasGraphics(vmi)) plan.overhead({ mebibytes: 32, why: 'video memory and VNC' });
+  if (isEfi(spec)) plan.overhead({ mebibytes: 8, why: 'UEFI images and variables' });
+  if (facts.cluster.virtType === 'qemu') {
+    plan.overhead({ mebibytes: TRANSLATION_CACHE_MIB, why: 'cache of translated code under emulation' });
+  }
+}
