@@ -61,11 +61,13 @@ export class FieldTable {
   readonly owners = new Map<string, string>();
   readonly #groups: Group[] = [];
   readonly #known: KnownFields;
+  readonly #enabled: ReadonlySet<string>;
   readonly #validate: ValidateFunction;
 
   constructor(plugins: readonly Plugin[], known: KnownFields) {
     const root = skeleton();
     this.#known = known;
+    this.#enabled = new Set(plugins.map((plugin) => plugin.name));
     // Shallow paths first: a slice inside another plugin's slice finds its parent there, in whatever order they load.
     const slices = plugins.flatMap((plugin) => (plugin.api ?? []).map((slice) => ({ slice, plugin: plugin.name })));
     slices.sort((a, b) => a.slice.path.split('.').length - b.slice.path.split('.').length);
@@ -157,11 +159,10 @@ export class FieldTable {
     const generic = field.replace(/\[\d+\]/g, '[]');
     const plugin = this.#known[generic];
     if (plugin === undefined) return { field, reason: 'FieldValueInvalid', message: `unknown field "${field}"` };
-    return {
-      field,
-      reason: 'FieldValueNotSupported',
-      message: `${field} belongs to plugin "${plugin}", which is not enabled here: enable plugin "${plugin}" or leave the field out`,
-    };
+    const message = this.#enabled.has(plugin)
+      ? `${field} is not supported by this version of plugin "${plugin}": leave the field out`
+      : `${field} belongs to plugin "${plugin}", which is not enabled here: enable plugin "${plugin}" or leave the field out`;
+    return { field, reason: 'FieldValueNotSupported', message };
   }
 
   #types(vmi: unknown, causes: Cause[]): void {
