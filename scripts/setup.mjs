@@ -1,5 +1,6 @@
 // `npm start` and `npm test` on a machine that has Node and npm: installs what is missing, then does the work.
 // Plain JavaScript for Node 18 without node_modules: it runs before either is there.
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,13 +11,13 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LOG = join(ROOT, '.cache/setup.log');
 const NODE = join(ROOT, 'node_modules/.bin/node');
 const LOCK = join(ROOT, 'package-lock.json');
+const EXAMPLE_IMAGE = 'localhost/virtloom/tiny:1';
 const INSTALLED = join(ROOT, 'node_modules/.package-lock.json');
 
 function wantedPackages(purpose) {
   const lists = JSON.parse(readFileSync(join(ROOT, 'scripts/packages.json'), 'utf8'));
   const names = [...lists.run, ...lists.image, ...(purpose === 'test' ? lists.test : [])];
-  const unless = Object.entries(lists.unlessCommand).filter(([, command]) => !which(command));
-  return [...names, ...unless.map(([name]) => name)];
+  return names.concat(Object.keys(lists.unlessCommand).filter((name) => !which(lists.unlessCommand[name])));
 }
 
 const modulesAreOld = () =>
@@ -53,8 +54,22 @@ async function all(commands) {
   return 0;
 }
 
-function start(args) {
-  return foreground([...asRoot(), NODE, join(ROOT, 'cli/main.ts'), 'up', ...args]);
+/** The examples' guest image, as arguments of `up`. The platform is worth having without it. */
+async function exampleImage() {
+  const argv = [NODE, join(ROOT, 'examples/images/tiny/build.ts')];
+  const build = spawnSync(argv[0], [...argv.slice(1), '--if-built'], { encoding: 'utf8' });
+  let layout = build.stdout.trim();
+  if (!layout) {
+    await step('building the guest image of the examples', () => run(newLog(LOG), argv));
+    layout = spawnSync(argv[0], [...argv.slice(1), '--if-built'], { encoding: 'utf8' }).stdout.trim();
+  }
+  if (layout) return ['--load-image', `${EXAMPLE_IMAGE}=${layout}`];
+  console.warn(`The examples' image could not be built, so the examples will not run:\n${tail(LOG, 4)}`);
+  return [];
+}
+
+async function start(args) {
+  return foreground([...asRoot(), NODE, join(ROOT, 'cli/main.ts'), 'up', ...(await exampleImage()), ...args]);
 }
 
 function test(args) {

@@ -21,6 +21,14 @@ export interface TinyGuest {
 /** The name by which examples ask for the image. No registry is behind it: the platform has it loaded. */
 export const TINY_IMAGE = 'localhost/virtloom/tiny:1';
 
+function guestIn(directory: string): TinyGuest {
+  return {
+    qcow2: join(directory, 'disk.qcow2'),
+    raw: join(directory, 'disk.raw'),
+    layout: join(directory, 'oci'),
+  };
+}
+
 function inputsHash(): string {
   const rootfs = readdirSync(join(HERE, 'rootfs'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -32,18 +40,19 @@ function inputsHash(): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/** The guest, if it has been built before from what is here now. */
+export function builtTiny(): TinyGuest | undefined {
+  const guest = guestIn(join(CACHE, `tiny-${inputsHash()}`));
+  return existsSync(guest.layout) ? guest : undefined;
+}
+
 /**
  * Takes seconds the first time, milliseconds after.
  * @throws Error with the end of the build's output
  */
 export function buildTiny(): TinyGuest {
   const directory = join(CACHE, `tiny-${inputsHash()}`);
-  const guest = {
-    qcow2: join(directory, 'disk.qcow2'),
-    raw: join(directory, 'disk.raw'),
-    layout: join(directory, 'oci'),
-  };
-  if (existsSync(directory)) return guest;
+  if (existsSync(directory)) return guestIn(directory);
   const temporary = `${directory}.${process.pid}`;
   mkdirSync(temporary, { recursive: true });
   try {
@@ -58,7 +67,10 @@ export function buildTiny(): TinyGuest {
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-  return guest;
+  return guestIn(directory);
 }
 
-if (import.meta.main) console.log(buildTiny().layout);
+if (import.meta.main) {
+  const guest = process.argv.includes('--if-built') ? builtTiny() : buildTiny();
+  if (guest) console.log(guest.layout);
+}
