@@ -1,0 +1,133 @@
+// The `virtloom` command: what there is to say, and which file does it. Each is loaded when it is asked for.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { DONE, report, USAGE } from './exit.ts';
+import { DEFAULT_CONFIG, DEFAULT_STATE, findKubeconfig, ROOT } from './paths.ts';
+
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+
+interface Connection {
+  readonly kubeconfig?: string;
+  readonly namespace?: string;
+}
+
+function seconds(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number of seconds is needed.');
+  return Number(text);
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65535) throw new InvalidArgumentError('a port between 0 and 65535 is needed.');
+  return value;
+}
+
+/** Options of everything that talks to an API server, as virtctl has them. */
+function connected(command: Command): Command {
+  return command
+    .option('--kubeconfig <file>', 'kubeconfig (default: KUBECONFIG, else the platform on this machine)')
+    .option('-n, --namespace <namespace>', "namespace (default: the kubeconfig's)");
+}
+
+function at(options: Connection): { kubeconfig: string; namespace?: string } {
+  return {
+    kubeconfig: findKubeconfig(options.kubeconfig),
+    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+  };
+}
+
+const program = new Command('virtloom')
+  .description('Virtual machines on Kubernetes.')
+  .version(version, '--version')
+  .showHelpAfterError('(virtloom --help tells more)')
+  .exitOverride();
+
+program
+  .command('up')
+  .description('run the platform on this machine, in the foreground; guests outlive it')
+  .option('--state-dir <dir>', 'where everything is kept', DEFAULT_STATE)
+  .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
+  .option('--port <port>', 'port of the API server on loopback (0: a free one)', port, 6443)
+  .option('--pod-cidr <cidr>', 'addresses of pods', '10.88.0.0/16')
+  .option('--bridge <name>', 'bridge that pods hang on', 'virtloom0')
+  .option('--log-level <level>', 'debug, info, warn or error', 'warn')
+  .action(async (options) => (await import('./up.ts')).up(options));
+
+program
+  .command('down')
+  .description('stop everything: the platform, every guest, every network; objects are kept')
+  .option('--state-dir <dir>', 'where everything is kept', DEFAULT_STATE)
+  .option('--purge', 'remove the objects and images too')
+  .action(async (options) => (await import('./down.ts')).down(options));
+
+for (const verb of ['start', 'stop', 'restart'] as const) {
+  const command = connected(program.command(verb).argument('<vm>').description(`${verb} a virtual machine`));
+  command.option('--dry-run', 'ask only whether it would be accepted');
+  if (verb !== 'start') {
+    command
+      .option('--force', 'do not wait for the guest')
+      .option('--grace-period <seconds>', 'give the guest so long', seconds);
+  }
+  command.action(async (name: string, options) =>
+    (await import('./power.ts')).power(verb, name, { ...options, ...at(options) }),
+  );
+}
+
+connected(program.command('console').argument('<vmi>').description('connect to the serial console; ^] ends')).action(
+  async (name: string, options) => (await import('./console.ts')).openConsole(name, at(options)),
+);
+
+connected(program.command('vnc').argument('<vmi>').description('connect to the screen'))
+  .option('--proxy-only', 'print the port and start no viewer')
+  .option('--port <port>', 'loopback port (0: a free one)', port, 0)
+  .action(async (name: string, options) =>
+    (await import('./vnc.ts')).openVnc(name, {
+      ...at(options),
+      port: options.port,
+      proxyOnly: options.proxyOnly ?? false,
+    }),
+  );
+
+function offline(command: Command): Command {
+  return command
+    .requiredOption('-f, --filename <file>', 'manifest; - is standard input')
+    .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
+    .option('--no-emulation', 'render for hardware virtualization');
+}
+
+offline(program.command('render').description('print what a manifest becomes, with no cluster'))
+  .addOption(new Option('-o, --output <what>').choices(['domain', 'pod', 'plan']).default('domain'))
+  .action(async (options) => (await import('./render.ts')).render(options));
+
+offline(
+  program.command('explain').description('print what a manifest becomes, and which plugin made each part'),
+).action(async (options) => (await import('./render.ts')).explain(options));
+
+program
+  .command('plugins')
+  .description('list the enabled plugins in their order')
+  .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
+  .action(async (options) => (await import('./plugins.ts')).listPlugins(options));
+
+const image = program.command('image').description('images of the platform on this machine');
+image
+  .command('load')
+  .description('put an image into the store, from an OCI layout folder or archive')
+  .argument('<source>', 'OCI layout folder or tar')
+  .argument('<name>', 'the name under which manifests ask for it')
+  .option('--state-dir <dir>', 'where everything is kept', DEFAULT_STATE)
+  .action(async (source: string, name: string, options) =>
+    (await import('./image.ts')).loadImage(source, name, options),
+  );
+
+connected(program.command('version').description('print client and server version')).action(async (options) =>
+  (await import('./version.ts')).printVersion(version, at(options)),
+);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? DONE : USAGE;
+  else process.exitCode = report(error);
+}

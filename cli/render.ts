@@ -1,0 +1,178 @@
+// `virtloom render` and `virtloom explain`: what a manifest becomes, offline, and who made each part of it.
+import { pino } from 'pino';
+import { stringify } from 'yaml';
+import { admit, applyDefaults, templateOf, vmiIn, type DefaultRecord } from '../core/admission.ts';
+import type { Element } from '../core/domain/element.ts';
+import { toXml } from '../core/domain/xml.ts';
+import type { Host } from '../core/host.ts';
+import type { KubeObject } from '../core/kube/objects.ts';
+import { formatPath } from '../core/path.ts';
+import { plan, podOf, type Plan } from '../core/plan.ts';
+import type { Facts, Owner, Vmi } from '../core/types.ts';
+import { VMI_KIND } from '../core/vmi-kind.ts';
+import { compose } from './compose.ts';
+import { Exit, REFUSED, USAGE } from './exit.ts';
+import { readManifests } from './manifests.ts';
+
+export interface RenderOptions {
+  readonly filename: string;
+  readonly config: string;
+  readonly emulation: boolean;
+}
+
+export const OUTPUTS = ['domain', 'pod', 'plan'] as const;
+export type Output = (typeof OUTPUTS)[number];
+
+interface Rendered {
+  readonly vmi: Vmi;
+  readonly plan: Plan;
+  readonly record: readonly DefaultRecord[];
+}
+
+const USER = { username: 'virtloom', groups: ['system:authenticated'] };
+
+async function renderAll(options: RenderOptions): Promise<Rendered[]> {
+  const objects = readManifests(options.filename);
+  // Presets in the same file apply as they would in the cluster.
+  const list = async <T extends KubeObject>(resource: { kind: string }): Promise<T[]> =>
+    objects.filter((one) => one.kind === resource.kind) as T[];
+  const { host, config } = await compose(options.config, pino({ level: 'silent' }), { list });
+  const facts: Facts = {
+    cluster: {
+      launcherImage: config.launcherImage ?? 'virtloom/launcher',
+      virtType: options.emulation ? 'qemu' : 'kvm',
+      imageVolumes: true,
+    },
+    steps: {},
+  };
+  const rendered: Rendered[] = [];
+  for (const object of objects) {
+    const template = templateOf(host, object.kind);
+    if (template === undefined) continue;
+    const vmi = await admitted(host, object, template);
+    rendered.push({ ...vmi, plan: await plan(host, vmi.vmi, facts) });
+  }
+  if (rendered.length === 0) throw new Exit(USAGE, `${options.filename}: no VirtualMachine or VirtualMachineInstance`);
+  return rendered;
+}
+
+async function admitted(host: Host, object: KubeObject, template: string): Promise<Omit<Rendered, 'plan'>> {
+  const own = await judged(host, { ...object, metadata: { namespace: 'default', ...object.metadata } });
+  if (template === '') return { vmi: own.object as unknown as Vmi, record: own.record };
+  const vmi = vmiIn(own.object, template);
+  if (!vmi) throw new Exit(REFUSED, `${template}: FieldValueRequired: ${template} is required`);
+  const instance = await judged(host, {
+    ...vmi,
+    apiVersion: object.apiVersion,
+    metadata: { ...vmi.metadata, namespace: own.object.metadata.namespace ?? 'default' },
+  } as unknown as KubeObject);
+  return { vmi: instance.object as unknown as Vmi, record: instance.record };
+}
+
+async function judged(host: Host, object: KubeObject) {
+  const request = { operation: 'CREATE' as const, object, user: USER };
+  const defaulted = await applyDefaults(host, request);
+  const verdict = await admit(host, { ...request, object: defaulted.object });
+  const causes = [...defaulted.causes, ...verdict.causes];
+  if (causes.length > 0) {
+    throw new Exit(REFUSED, causes.map(({ field, reason, message }) => `${field}: ${reason}: ${message}`).join('\n'));
+  }
+  for (const warning of [...defaulted.warnings, ...verdict.warnings]) process.stderr.write(`Warning: ${warning}\n`);
+  return defaulted;
+}
+
+export async function render(options: RenderOptions & { readonly output: Output }): Promise<void> {
+  const all = await renderAll(options);
+  if (options.output === 'domain') {
+    for (const one of all) process.stdout.write(toXml(one.plan.domain));
+    return;
+  }
+  const documents = all.map((one) =>
+    options.output === 'pod'
+      ? podOf(one.plan)
+      : {
+          vmi: one.vmi,
+          pod: podOf(one.plan),
+          domain: toXml(one.plan.domain),
+          steps: one.plan.chains,
+          overhead: one.plan.overhead,
+          blockers: one.plan.blockers,
+        },
+  );
+  process.stdout.write(documents.map((document) => stringify(document)).join('---\n'));
+}
+
+export async function explain(options: RenderOptions): Promise<void> {
+  for (const { vmi, plan: planned, record } of await renderAll(options)) {
+    const lines: [string, string][] = [];
+    explainDomain(planned.domain, '', lines);
+    table(`${VMI_KIND.resource.kind} ${vmi.metadata.name ?? ''}: domain`, lines);
+    table(
+      'pod',
+      [...planned.pod.owners].map(([path, by]) => [`${path} = ${shown(valueAt(planned.pod.value, path))}`, who(by)]),
+    );
+    table(
+      'defaults',
+      record.map((one) => [`${formatPath(one.path)} = ${shown(one.value)}`, who(one.by, one.why)]),
+    );
+    table(
+      'node steps',
+      planned.chains.flatMap((chain) => chain.steps.map((step): [string, string] => [step.id, step.plugin])),
+    );
+    const total = planned.overhead.reduce((sum, one) => sum + one.mebibytes, 0);
+    table('memory besides the guest', [
+      ...planned.overhead.map((one): [string, string] => [`${one.mebibytes} MiB  ${one.why}`, who(one.by)]),
+      [`${total} MiB  in all`, ''],
+    ]);
+  }
+}
+
+function explainDomain(element: Element, indent: string, lines: [string, string][]): void {
+  const attrs = Object.entries(element.attrs);
+  const own = attrs.filter(([name]) => !element.attrBy?.[name]);
+  const text = element.text === undefined ? '' : ` ${shown(element.text)}`;
+  lines.push([
+    `${indent}<${element.tag}${own.map(([name, value]) => ` ${name}="${value}"`).join('')}>${text}`,
+    element.by ? who(element.by) : '',
+  ]);
+  for (const [name, value] of attrs) {
+    const by = element.attrBy?.[name];
+    if (by) lines.push([`${indent}  @${name}="${value}"`, who(by)]);
+  }
+  for (const child of element.children) explainDomain(child, `${indent}  `, lines);
+}
+
+function who(by: Owner, why?: string): string {
+  return [`${by.plugin} ${by.tap}`, by.field, why].filter((part) => part !== undefined).join(', ');
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** The leaf at an owner's path, e.g. `spec.containers[name=compute].image`. */
+function valueAt(root: unknown, path: string): unknown {
+  let value: unknown = root;
+  for (const [, key, index] of path.matchAll(/([^.[\]]+(?:\[?[^.[\]]*)?)|\[([^\]]+)\]/g)) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    if (index !== undefined && Array.isArray(value)) {
+      const equals = index.indexOf('=');
+      value =
+        equals < 0
+          ? value[Number(index)]
+          : value.find(
+              (item) => String((item as Record<string, unknown>)[index.slice(0, equals)]) === index.slice(equals + 1),
+            );
+    } else value = (value as Record<string, unknown>)[key ?? index ?? ''];
+  }
+  return value;
+}
+
+function table(title: string, rows: readonly [string, string][]): void {
+  const width = Math.min(90, Math.max(...rows.map(([left]) => left.length), 0));
+  process.stdout.write(`# ${title}\n`);
+  for (const [left, right] of rows)
+    process.stdout.write(right === '' ? `${left}\n` : `${left.padEnd(width)}  ${right}\n`);
+  process.stdout.write('\n');
+}
