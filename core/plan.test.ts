@@ -138,6 +138,22 @@ describe('plan', () => {
     );
   });
 
+  it('takes command and args whole, repeats and all', async () => {
+    const cook = (name: string, args: string[]) =>
+      definePlugin({
+        name,
+        version: '1.0.0',
+        summary: 'sets args',
+        setup: () => ({ prepareDomain: (_, plan) => plan.pod.compute({ args }) }),
+      });
+    const args = ['--a', '1', '--b', '1'];
+    const { pod } = await planFor({ plugins: [brick, tube, cook('one', args), cook('same', args)], vmi });
+    expect(pod.value).toMatchObject({ spec: { containers: [{ args }] } });
+    await expect(planFor({ plugins: [brick, tube, cook('one', args), cook('two', ['--a'])], vmi })).rejects.toThrow(
+      'pod spec.containers[name=compute].args: plugin "one" set',
+    );
+  });
+
   it('names the field of a source that no plugin handles', async () => {
     await expect(planFor({ plugins: [tube, frame], vmi })).rejects.toThrow(
       'spec.volumes[0]: no enabled plugin handles volume source "brick". Enabled: (none).',

@@ -7,6 +7,9 @@ export type PodPart = { [key: string]: unknown };
 /** What identifies an item of a list, tried in this order; lists of anything else are sets. */
 const LIST_KEYS = ['name', 'mountPath', 'devicePath', 'containerPort'] as const;
 
+/** Lists whose order and repeats mean something: one tap sets them whole. */
+const ATOMIC = new Set(['command', 'args']);
+
 function isObject(value: unknown): value is PodPart {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -56,7 +59,12 @@ export class PodDraft {
       const value = source[key];
       if (value === undefined) continue;
       const at = path === '' ? key : `${path}.${key}`;
-      if (Array.isArray(value)) {
+      if (Array.isArray(value) && ATOMIC.has(key)) {
+        const old = target[key];
+        if (old !== undefined && JSON.stringify(old) !== JSON.stringify(value)) this.#clash(at, old, value);
+        if (old === undefined) this.tree.owners.set(at, this.#by);
+        target[key] = [...value];
+      } else if (Array.isArray(value)) {
         const list = target[key];
         if (list === undefined) this.#list((target[key] = []) as unknown[], value, at);
         else if (Array.isArray(list)) this.#list(list, value, at);
