@@ -557,7 +557,14 @@ describe('streams', () => {
     socket.resume();
     const size = () => frames.reduce((sum, frame) => sum + frame.data.length, 0);
     await eventually(() => size() === 4 + sent * block.length, 'every byte');
-    socket.close();
+    // Stuck again, then gone without a word: the agent's side must not stay open for ever.
+    socket.pause();
+    while ((side?.bufferedAmount ?? 0) < 4 << 20) {
+      side?.send(block);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    socket.terminate();
+    await eventually(() => side?.readyState === WebSocket.CLOSED, 'the agent is let go');
   });
 
   it('are limited in number', async () => {

@@ -120,7 +120,9 @@ describe('LeaderElection', () => {
     candidate('a');
     await eventually(() => leading.has('a'), 'a leads');
     server.put(PATH, { spec: { holderIdentity: 'thief', leaseDurationSeconds: 60 } });
+    const begin = performance.now();
     await eventually(() => leading.size === 0, 'a stopped');
+    expect(performance.now() - begin).toBeLessThan(TIMES.renewDeadlineMs / 2);
     expect(lease()?.spec?.holderIdentity).toBe('thief');
   });
 

@@ -61,6 +61,8 @@ export class Transport {
    */
   async stream(call: Call & { idleMs: number }, onChunk: (chunk: Buffer) => void): Promise<void> {
     const { message, done, finish } = await this.#open(call, this.#watches);
+    // Probes find a peer that vanished without a word in about 40 s; a watch sends nothing that would.
+    message.socket.setKeepAlive(true, KEEPALIVE_MS);
     if (message.statusCode !== 200) {
       const body = await collect(message, done);
       throw KubeError.fromBody(message.statusCode ?? 0, body, `${call.method} ${call.path}`);
