@@ -27,6 +27,12 @@ export function vcpusOf(domain: DomainSpec): number {
   return sockets * cores * threads;
 }
 
+/** The vCPUs that the guest can grow to. */
+export function possibleVcpus(domain: DomainSpec): number {
+  const { sockets, cores, threads } = topologyOf(domain);
+  return (domain.cpu?.maxSockets || sockets) * cores * threads;
+}
+
 /** One element a vCPU: the first socket is fixed, the others can come and go, those past the topology are off. */
 function vcpuList(possible: number, fixed: number, enabled: number): Element {
   const list = el('vcpus');
@@ -51,7 +57,7 @@ function model(domain: DomainSpec, emulated: boolean): Element {
 export function cpu(spec: DomainSpec, facts: Facts, domain: DomainDraft): void {
   const { sockets, cores, threads } = topologyOf(spec);
   const maxSockets = spec.cpu?.maxSockets || sockets;
-  const possible = maxSockets * cores * threads;
+  const possible = possibleVcpus(spec);
   if (possible > MAX_VCPUS) {
     throw new Error(`spec.domain.cpu asks for ${possible} vCPUs, a domain has at most ${MAX_VCPUS}`);
   }

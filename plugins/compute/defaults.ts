@@ -2,12 +2,12 @@
 import type { DefaultInput, DomainSpec, Patch, Vmi } from '../../core/index.ts';
 import { MAX_VCPUS, topologyOf } from './cpu.ts';
 import { DEFAULT_ARCHITECTURE, DEFAULT_MACHINE } from './firmware.ts';
-import { guestMemoryText } from './memory.ts';
+import { guestMemoryText, memoryRoomProblem } from './memory.ts';
 import { LAUNCHER_USER } from './pod.ts';
-import { quantity } from './quantity.ts';
+import { bytesText, MEMORY_END, quantity } from './quantity.ts';
 import { type Hyperv, isOn } from './types.ts';
 
-/** Sockets that can be plugged in, by the sockets there are. */
+/** Sockets and memory that can be plugged in, by what there is. */
 const HOTPLUG_RATIO = 4;
 
 /** What each enlightenment stands on. Leaves first, so that a chain fills in one pass. */
@@ -52,7 +52,12 @@ function machine(fill: Filling): void {
 
 function memory(domain: DomainSpec, fill: Filling): void {
   const guest = guestMemoryText(domain);
-  if (guest !== undefined) fill.set('spec.domain.memory.guest', guest, 'requested or limited memory');
+  if (guest === undefined) return;
+  fill.set('spec.domain.memory.guest', guest, 'requested or limited memory');
+  const bytes = quantity(guest) ?? 0;
+  const most = bytes * HOTPLUG_RATIO;
+  if (memoryRoomProblem(bytes, most) !== undefined || most >= MEMORY_END) return;
+  fill.set('spec.domain.memory.maxGuest', bytesText(most), `live update: ${HOTPLUG_RATIO} times guest`);
 }
 
 function cpu(domain: DomainSpec, fill: Filling): void {

@@ -28,8 +28,8 @@ export default definePlugin({
         const spec = vmi.spec.domain;
         plan.domain.set({ type: facts.cluster.virtType });
         identity(vmi, plan.domain);
-        memory(spec, plan.domain);
         cpu(spec, facts, plan.domain);
+        memory(spec, plan.domain);
         firmware(vmi, plan.domain);
         features(spec, facts, plan.domain);
         clock(spec, plan.domain);

@@ -32,13 +32,12 @@ export function instanceId(name: string): string {
 }
 
 function labels(vmi: Vmi): Record<string, string> {
-  const { [HOST_NAME_LABEL]: _, ...given } = vmi.metadata.labels ?? {};
-  return {
-    ...given,
-    'kubevirt.io': 'virt-launcher',
-    'kubevirt.io/created-by': vmi.metadata.uid ?? '',
-    'vmi.kubevirt.io/id': instanceId(vmi.metadata.name ?? ''),
-  };
+  const out: Record<string, string> = { ...vmi.metadata.labels };
+  delete out[HOST_NAME_LABEL];
+  out['kubevirt.io'] = 'virt-launcher';
+  out['kubevirt.io/created-by'] = vmi.metadata.uid ?? '';
+  out['vmi.kubevirt.io/id'] = instanceId(vmi.metadata.name ?? '');
+  return out;
 }
 
 function annotations(vmi: Vmi): Record<string, string> {

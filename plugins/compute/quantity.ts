@@ -23,6 +23,8 @@ const UNITS: Record<string, number> = {
   Ei: 2 ** 60,
 };
 export const MIB = 2 ** 20;
+/** Past this a number of bytes is no longer exact. */
+export const MEMORY_END = 2 ** 53;
 
 /** The number that a quantity means; undefined for anything that is not a quantity. */
 export function quantity(value: unknown): number | undefined {

@@ -40,7 +40,7 @@ const uniqueNames: Rule = (review) => {
 
 const watchdog: Rule = (review) => {
   const asked = review.domain.devices?.watchdog;
-  if (!asked || asked.i6300esb) return;
+  if (!asked || (asked.i6300esb && !asked.diag288)) return;
   const message = 'amd64 only supports I6300ESB watchdog device';
   review.refuse(`${DEVICES}.watchdog`, 'FieldValueNotSupported', message);
 };
@@ -58,13 +58,13 @@ const video: Rule = (review) => {
   }
 };
 
-const serialLog: Rule = (review) => {
-  if (review.domain.devices?.logSerialConsole !== true) return;
+const virtioTransitional: Rule = (review) => {
+  if (review.domain.devices?.useVirtioTransitional !== true) return;
   review.refuse(
-    `${DEVICES}.logSerialConsole`,
+    `${DEVICES}.useVirtioTransitional`,
     'FieldValueNotSupported',
-    'a log of the serial console is not built yet: leave logSerialConsole out',
+    'legacy virtio devices are not built yet: leave useVirtioTransitional out',
   );
 };
 
-export const deviceRules: readonly Rule[] = [inputs, uniqueNames, watchdog, video, serialLog];
+export const deviceRules: readonly Rule[] = [inputs, uniqueNames, watchdog, video, virtioTransitional];

@@ -29,13 +29,6 @@ const bootloader: Rule = (review) => {
   if (bios && efi) {
     review.invalid(`${FIRMWARE}.bootloader`, 'has both EFI and BIOS configured, but they are mutually exclusive.');
   }
-  if (efi?.persistent === true) {
-    review.refuse(
-      `${FIRMWARE}.bootloader.efi.persistent`,
-      'FieldValueNotSupported',
-      'UEFI variables are not kept past the end of the VM yet: leave persistent out',
-    );
-  }
   if (isSecureBoot(review.domain) && !isOn(review.domain.features?.smm)) {
     review.invalid('spec.domain', 'has EFI SecureBoot enabled. SecureBoot requires SMM, which is currently disabled.');
   }
@@ -109,6 +102,16 @@ const hypervValues: Rule = (review) => {
   }
 };
 
+/** libvirt has these from version 11 on. */
+const newerLibvirt: Rule = (review) => {
+  const tlbflush = review.domain.features?.hyperv?.tlbflush;
+  for (const name of ['direct', 'extended'] as const) {
+    if (tlbflush?.[name] === undefined) continue;
+    const path = `${HYPERV}.tlbflush.${name}`;
+    review.refuse(path, 'FieldValueNotSupported', `${review.at(path)} needs a newer libvirt: leave it out`);
+  }
+};
+
 export const machineRules: readonly Rule[] = [
   architecture,
   machineType,
@@ -119,4 +122,5 @@ export const machineRules: readonly Rule[] = [
   hypervNeeds,
   hypervMode,
   hypervValues,
+  newerLibvirt,
 ];

@@ -1,13 +1,12 @@
 // Rules on memory, CPU and their requests and limits.
 import { MAX_VCPUS } from './cpu.ts';
-import { millis, quantity } from './quantity.ts';
+import { guestMemoryText, memoryRoomProblem } from './memory.ts';
+import { MEMORY_END, millis, quantity } from './quantity.ts';
 import { items, type Review, type Rule } from './rules.ts';
 
 const RESOURCES = 'spec.domain.resources';
 const CPU = 'spec.domain.cpu';
 const GUEST = 'spec.domain.memory.guest';
-/** Past this a number of bytes is no longer exact. */
-const MEMORY_END = 2 ** 53;
 const POLICIES = new Set(['', 'force', 'require', 'optional', 'disable', 'forbid']);
 
 /** Requests and limits of one resource: not negative, and the request within the limit. */
@@ -52,6 +51,21 @@ const guestMemory: Rule = (review) => {
   }
 };
 
+const memoryRoom: Rule = (review) => {
+  const asked = review.domain.memory?.maxGuest;
+  const most = quantity(asked);
+  const guest = quantity(guestMemoryText(review.domain));
+  if (most === undefined || guest === undefined || most === guest) return;
+  const problem = most >= MEMORY_END ? 'maxGuest must be less than 8Pi' : memoryRoomProblem(guest, most);
+  if (problem) review.refuse('spec.domain.memory.maxGuest', 'FieldValueInvalid', problem);
+};
+
+const reservedOverhead: Rule = (review) => {
+  if (review.domain.memory?.reservedOverhead === undefined) return;
+  const message = 'reserved overhead is not built yet: leave reservedOverhead out';
+  review.refuse('spec.domain.memory.reservedOverhead', 'FieldValueNotSupported', message);
+};
+
 /** Only for a VMI: what a VirtualMachine leaves out a preset may still add. */
 export const memoryIsGiven: Rule = (review) => {
   const { memory, resources } = review.domain;
@@ -92,4 +106,11 @@ const cpuFeatures: Rule = (review) => {
   }
 };
 
-export const resourceRules: readonly Rule[] = [requestsAndLimits, guestMemory, topology, cpuFeatures];
+export const resourceRules: readonly Rule[] = [
+  requestsAndLimits,
+  guestMemory,
+  memoryRoom,
+  reservedOverhead,
+  topology,
+  cpuFeatures,
+];

@@ -92,7 +92,7 @@ const features = object('what the hypervisor shows to the guest', {
     }),
     frequencies: enlightenment,
     reenlightenment: enlightenment,
-    tlbflush: enlightenment,
+    tlbflush: state('TLB flushes by hypercall', { direct: enlightenment, extended: enlightenment }),
     ipi: enlightenment,
     evmcs: enlightenment,
   }),
@@ -102,7 +102,6 @@ const bootloader = object('how the guest boots: BIOS (default) or UEFI', {
   bios: object('SeaBIOS', { useSerial: boolean('BIOS messages on the serial port') }),
   efi: object('UEFI', {
     secureBoot: boolean('true unless set; needs features.smm'),
-    persistent: boolean('keeping UEFI variables is not built yet: false only'),
   }),
 });
 
@@ -119,8 +118,8 @@ const devices: Record<string, Schema> = {
   autoattachInputDevice: boolean('a tablet where inputs names no device'),
   autoattachMemBalloon: boolean('a memory balloon, true unless set'),
   autoattachSerialConsole: boolean('a serial console, true unless set'),
-  logSerialConsole: boolean('a log of the serial console is not built yet: false only'),
   disableHotplug: boolean('no controller for disks that are plugged in later'),
+  useVirtioTransitional: boolean('legacy virtio devices are not built yet: false only'),
   inputs: {
     type: 'array',
     description: 'input devices',
@@ -136,6 +135,7 @@ const devices: Record<string, Schema> = {
     'a watchdog that acts when the guest hangs',
     {
       name: text('its name', { ...WORD, minLength: 1 }),
+      diag288: object('watchdog of s390x, which amd64 has not', { action: text('what it does') }),
       i6300esb: object('PCI watchdog', { action: text('what it does', { enum: ['reset', 'poweroff', 'shutdown'] }) }),
     },
     { required: ['name'] },
@@ -156,7 +156,14 @@ export const api: readonly ApiSlice[] = [
     }),
   },
   ...slicesBelow('spec.domain.cpu', cpu),
-  { path: 'spec.domain.memory.guest', schema: quantity('memory that the guest sees') },
+  ...slicesBelow('spec.domain.memory', {
+    guest: quantity('memory that the guest sees'),
+    maxGuest: quantity('room for memory that is plugged in; 4 times guest unless set, for guests from 1Gi on'),
+    reservedOverhead: object('not built yet', {
+      addedOverhead: quantity('memory beside the guest'),
+      memLock: text('whether memory is locked'),
+    }),
+  }),
   { path: 'spec.domain.machine', schema: object('the machine', { type: text('q35 or a version of it', WORD) }) },
   ...slicesBelow('spec.domain.firmware', {
     uuid: text("the machine's UUID; the VirtualMachine's uid unless set"),

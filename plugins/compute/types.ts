@@ -19,12 +19,18 @@ export interface Cpu {
   features?: { name: string; policy?: string }[];
 }
 
+export interface Memory {
+  guest?: Quantity;
+  maxGuest?: Quantity;
+  reservedOverhead?: object;
+}
+
 export interface Firmware {
   uuid?: string;
   serial?: string;
   bootloader?: {
     bios?: { useSerial?: boolean };
-    efi?: { secureBoot?: boolean; persistent?: boolean };
+    efi?: { secureBoot?: boolean };
   };
 }
 
@@ -56,7 +62,7 @@ export interface Hyperv {
   vendorid?: FeatureState & { vendorid?: string };
   frequencies?: FeatureState;
   reenlightenment?: FeatureState;
-  tlbflush?: FeatureState;
+  tlbflush?: FeatureState & { direct?: FeatureState; extended?: FeatureState };
   ipi?: FeatureState;
   evmcs?: FeatureState;
 }
@@ -88,16 +94,17 @@ export interface Input {
 export interface Watchdog {
   name: string;
   i6300esb?: { action?: string };
+  diag288?: { action?: string };
 }
 
-declare module '../../core/types.ts' {
+declare module '../../core/index.ts' {
   interface VmiSpec {
     architecture?: string;
   }
   interface DomainSpec {
     resources?: Resources;
     cpu?: Cpu;
-    memory?: { guest?: Quantity };
+    memory?: Memory;
     machine?: { type?: string };
     firmware?: Firmware;
     clock?: Clock;
@@ -109,8 +116,8 @@ declare module '../../core/types.ts' {
     autoattachInputDevice?: boolean;
     autoattachMemBalloon?: boolean;
     autoattachSerialConsole?: boolean;
-    logSerialConsole?: boolean;
     disableHotplug?: boolean;
+    useVirtioTransitional?: boolean;
     inputs?: Input[];
     rng?: object;
     video?: { type?: string };

@@ -57,7 +57,7 @@ export interface DnsConfig {
   options?: { name?: string; value?: string }[];
 }
 
-declare module '../../core/types.ts' {
+declare module '../../core/index.ts' {
   interface VmiSpec {
     affinity?: Affinity;
     tolerations?: Toleration[];
