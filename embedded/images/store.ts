@@ -44,6 +44,7 @@ export class ImageStore {
   private readonly options: ImageStoreOptions;
   private readonly hostImages = new Map<string, Promise<ReadyImage>>();
   private readonly pulls = new Map<string, Promise<UnpackedImage>>();
+  private collecting: Promise<unknown> = Promise.resolve();
 
   constructor(options: ImageStoreOptions) {
     this.options = options;
@@ -67,6 +68,7 @@ export class ImageStore {
     const host = this.hostImages.get(text);
     if (host !== undefined) return await host;
     const ref = parseReference(text);
+    await this.collecting;
     const policy = options.policy ?? defaultPullPolicy(text);
     const known = await this.known(text, ref);
     if (known !== undefined && (policy !== 'Always' || ref.digest !== undefined)) return known.image;
@@ -82,6 +84,13 @@ export class ImageStore {
    */
   async collect(inUse: ReadonlySet<string>, maxAgeMs: number): Promise<number> {
     if (this.pulls.size > 0) return 0;
+    const work = this.sweep(inUse, maxAgeMs);
+    // Nothing may be found or pulled that is just being removed.
+    this.collecting = work.catch(() => {});
+    return await work;
+  }
+
+  private async sweep(inUse: ReadonlySet<string>, maxAgeMs: number): Promise<number> {
     const { dir } = this.options;
     const kept = new Set<string>();
     for (const name of await readdir(path.join(dir, 'refs'))) {

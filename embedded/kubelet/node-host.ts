@@ -38,6 +38,7 @@ const SHARES = '1000';
 
 export async function prepareMachine(options: MachineOptions): Promise<Machine> {
   const { stateDir, podCIDR = DEFAULT_CIDR, bridgeName = DEFAULT_BRIDGE, log } = options;
+  const cgroup = `virtloom-${bridgeName}`;
   const layout = new Layout(stateDir);
   if (/[:,\\\s]/.test(layout.root)) {
     // These separate options of an overlay mount and parts of an image name.
@@ -45,16 +46,21 @@ export async function prepareMachine(options: MachineOptions): Promise<Machine> 
   }
   await ensureDir(layout.root);
   await ensureDir(layout.pods);
-  await writeFile(path.join(layout.root, 'machine.json'), JSON.stringify({ podCIDR, bridgeName }));
+  await writeFile(path.join(layout.root, 'machine.json'), JSON.stringify({ podCIDR, bridgeName, cgroup }));
   const runtime = new Runtime(layout);
   const network = new PodNetwork({ dir: layout.cni, bridgeName, podCIDR });
   const { hostImages = {}, insecureRegistries = [] } = options;
   const images = new ImageStore({ dir: layout.images, hostImages, insecureRegistries });
-  const [node] = await Promise.all([nodeFacts(options), runtime.prepare(), network.prepare(), images.prepare()]);
+  const [node] = await Promise.all([
+    nodeFacts(options, cgroup),
+    runtime.prepare(),
+    network.prepare(),
+    images.prepare(),
+  ]);
   return { layout, runtime, network, images, exits: new Exits(layout.exits), node, log };
 }
 
-async function nodeFacts(options: MachineOptions): Promise<NodeFacts> {
+async function nodeFacts(options: MachineOptions, cgroup: string): Promise<NodeFacts> {
   const wanted: Record<string, string[]> = {
     ...(options.kvm && { 'devices.kubevirt.io/kvm': ['/dev/kvm'] }),
     'devices.kubevirt.io/tun': ['/dev/net/tun'],
@@ -78,7 +84,7 @@ async function nodeFacts(options: MachineOptions): Promise<NodeFacts> {
     devices,
     capabilities: await boundingCapabilities(),
     cgroup2: await usesCgroup2(),
-    cgroup: `virtloom-${options.bridgeName ?? DEFAULT_BRIDGE}`,
+    cgroup,
   };
 }
 

@@ -27,7 +27,7 @@ export class Pods {
     await removeUnknownContainers(host, [...known.values()]);
     for (const [uid, record] of known) {
       if (record === undefined) {
-        await removeRemains(host, uid);
+        await removeRemains({ ...host, cgroup: host.node.cgroup }, uid);
         known.delete(uid);
         continue;
       }
@@ -58,6 +58,12 @@ export class Pods {
       worker = this.add(pod, undefined);
     }
     worker.apply(pod);
+  }
+
+  /** Ends every pod that is not among `present`, the API's whole list. */
+  retain(present: readonly Pod[]): void {
+    const uids = new Set(present.map((pod) => pod.metadata.uid));
+    for (const uid of this.workers.keys()) if (!uids.has(uid)) this.gone(uid);
   }
 
   /** The API no longer has the pod. */
@@ -115,11 +121,14 @@ async function removeUnknownContainers(host: Host, records: (PodRecord | undefin
 }
 
 /** What is left of a pod of which only the UID is known. */
-export async function removeRemains(host: Pick<Host, 'layout' | 'network' | 'node'>, uid: string): Promise<void> {
+export async function removeRemains(
+  host: Pick<Host, 'layout' | 'network'> & { cgroup: string },
+  uid: string,
+): Promise<void> {
   const layout = host.layout.pod(uid);
   await stopSandbox(host, { metadata: { uid } }, layout, undefined);
   await rm(layout.root, { recursive: true, force: true });
-  await removeCgroup(`${host.node.cgroup}/pod${uid}`);
+  await removeCgroup(`${host.cgroup}/pod${uid}`);
 }
 
 /** Enough of a pod to end it by. */
