@@ -86,8 +86,6 @@ describe('a disk', () => {
     expect(xml).toContain('<disk device="lun" type="block">');
     expect(xml).toContain('<address type="drive" controller="0" bus="0" unit="2"/>');
     expect(xml).toContain('io="native"');
-    expect(xml).toContain('<controller type="usb" index="0" model="qemu-xhci"/>');
-    expect(xml).toContain('<controller type="scsi" index="0" model="virtio-non-transitional"/>');
     // The dedicated thread comes after the one that the four others share.
     expect(xml).toContain('<iothreads>2</iothreads>');
   });

@@ -1,4 +1,4 @@
-// One `<disk>` element for each attached disk, in KubeVirt's shape, and the controllers that some buses need.
+// One `<disk>` element for each attached disk, in KubeVirt's shape.
 import { el, keyed } from '../../core/index.ts';
 import type { AttachedDisk, Disk, Element, PlanDraft, PrepareInput, Vmi } from '../../core/index.ts';
 import { ioThreads } from './iothreads.ts';
@@ -129,20 +129,5 @@ export function addDisks(input: PrepareInput, plan: PlanDraft): void {
     const unit = isVirtio ? units.vd++ : units.sd++;
     const iothread = threads?.next(disk);
     plan.domain.device(diskElement(disk, attached, { unit, model, iothread, queues: isVirtio ? queues : undefined }));
-  }
-}
-
-/** The controllers of buses that a guest does not have by itself. Others find them by their keys and add none. */
-export function addControllers(input: PrepareInput, plan: PlanDraft): void {
-  const devices = input.vmi.spec.domain.devices;
-  for (const disk of devices?.disks ?? []) {
-    const bus = busOf(disk);
-    if (bus === 'usb' && !plan.domain.find('controller:usb:0')) {
-      plan.domain.device(keyed('controller:usb:0', el('controller', { type: 'usb', index: 0, model: 'qemu-xhci' })));
-    } else if (bus === 'scsi' && !plan.domain.find('controller:scsi:0')) {
-      plan.domain.device(
-        keyed('controller:scsi:0', el('controller', { type: 'scsi', index: 0, model: virtioModel(input.vmi) })),
-      );
-    }
   }
 }

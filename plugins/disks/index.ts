@@ -2,7 +2,7 @@
 import { definePlugin } from '../../core/index.ts';
 import { admitDisks } from './admit.ts';
 import { defaultDisks } from './defaults.ts';
-import { addControllers, addDisks } from './domain.ts';
+import { addDisks } from './domain.ts';
 import { API } from './schema.ts';
 
 export default definePlugin({
@@ -13,6 +13,6 @@ export default definePlugin({
   setup: () => ({
     admit: admitDisks,
     defaultPreset: defaultDisks,
-    prepareDomain: { first: addControllers, main: addDisks },
+    prepareDomain: addDisks,
   }),
 });
