@@ -2,6 +2,7 @@
 import { appendFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Json, Step } from '../core/index.ts';
+import type { Outcome } from './vmi-status.ts';
 
 export interface JournalOwner {
   readonly namespace: string;
@@ -17,7 +18,9 @@ type Entry =
   | { readonly applied: string; readonly result: Json | null }
   | { readonly reverted: string }
   /** The guest: `starting` stands before libvirt is asked to, `started` after it did. */
-  | { readonly guest: 'starting' | 'started' };
+  | { readonly guest: 'starting' | 'started' }
+  /** How the guest ended: from here on there is only cleaning up. */
+  | { readonly ended: Outcome };
 
 interface Begun {
   readonly step: Step;
@@ -34,6 +37,7 @@ export class Journal {
   readonly #file: string;
   readonly #begun = new Map<string, Begun>();
   #guest: 'none' | 'starting' | 'started' = 'none';
+  #ended: Outcome | undefined;
   #writes: Promise<void> = Promise.resolve();
 
   private constructor(file: string, owner: JournalOwner) {
@@ -105,6 +109,14 @@ export class Journal {
     return this.#write({ guest });
   }
 
+  get ended(): Outcome | undefined {
+    return this.#ended;
+  }
+
+  end(outcome: Outcome): Promise<void> {
+    return this.#write({ ended: outcome });
+  }
+
   async remove(): Promise<void> {
     await rm(this.#file, { force: true });
   }
@@ -121,6 +133,7 @@ export class Journal {
     if ('begun' in entry) this.#begun.set(entry.begun.id, { step: entry.begun, applied: false, result: undefined });
     else if ('reverted' in entry) this.#begun.delete(entry.reverted);
     else if ('guest' in entry) this.#guest = entry.guest;
+    else if ('ended' in entry) this.#ended = entry.ended;
     else if ('applied' in entry) {
       const begun = this.#begun.get(entry.applied);
       if (begun) Object.assign(begun, { applied: true, result: entry.result ?? undefined });

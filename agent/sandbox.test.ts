@@ -4,7 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LAUNCHER_IMAGE } from '../launcher/image.ts';
+import { writeBundle } from '../launcher/container.ts';
+import { prepareLauncherImage } from '../launcher/prepare.ts';
 import { connectIn, openPlace } from './container-path.ts';
 import { findContainer, isAlive } from './container.ts';
 import type { ContainerProcess } from './container.ts';
@@ -19,7 +20,7 @@ let dir: string;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'vl-sandbox-'));
-  pod = await startPod(LAUNCHER_IMAGE, '0c5bb0c6-0000-4000-8000-000000000001');
+  pod = await startPod({ prepareLauncherImage, writeBundle }, '0c5bb0c6-0000-4000-8000-000000000001');
   container = (await findContainer(pod.containerId)) as ContainerProcess;
   sandbox = new PodSandbox(container, join(dir, 'scratch'), new AbortController().signal);
 });
@@ -76,7 +77,7 @@ describe('exec', () => {
   });
 
   it('leaves a daemon behind that ends with the pod', async () => {
-    const victim = await startPod(LAUNCHER_IMAGE, '0c5bb0c6-0000-4000-8000-000000000002');
+    const victim = await startPod({ prepareLauncherImage, writeBundle }, '0c5bb0c6-0000-4000-8000-000000000002');
     try {
       const found = (await findContainer(victim.containerId)) as ContainerProcess;
       const other = new PodSandbox(found, join(dir, 'scratch'), new AbortController().signal);

@@ -151,22 +151,32 @@ export async function until<T>(
 const BOOT_SECTOR =
   'fbba0206b80001efbaf803b052eef4ba0006edf6c4017513bafd03eca80174eebaf803ec3c717403eeebe4ba0406b80020efebfe';
 
-/** Writes the guest's disk and gives its domain XML: q35 under software emulation, `serial` as told. */
-export async function testGuest(dir: string, name: string, serial = "<serial type='pty'/>"): Promise<string> {
+/** A disk that boots the guest. */
+export function testDisk(): Buffer {
   // SeaBIOS boots no disk of less than a cylinder.
   const disk = Buffer.alloc(1024 * 1024);
   disk.write(BOOT_SECTOR, 'hex');
   disk.writeUInt16LE(0xaa55, 510);
-  const file = join(dir, `${name}.raw`);
-  await writeFile(file, disk);
-  await chown(file, NOBODY, NOBODY);
+  return disk;
+}
+
+/** The guest's domain: q35 under software emulation, `disk` the path of a testDisk(), `devices` XML for more of them. */
+export function testDomain(name: string, disk: string, devices: string): string {
   return `<domain type='qemu'><name>${name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type></os>
   <features><acpi/><tcg><tb-cache unit='MiB'>16</tb-cache></tcg></features><on_crash>destroy</on_crash>
   <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${file}'/><target dev='sda' bus='sata'/></disk>
-    ${serial}
+    <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${disk}'/><target dev='sda' bus='sata'/></disk>
+    ${devices}
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <video><model type='vga'/></video><memballoon model='virtio'/>
   </devices></domain>`;
+}
+
+/** Writes the guest's disk into the daemon's directory and gives its domain, with a pty for its serial port. */
+export async function testGuest(dir: string, name: string): Promise<string> {
+  const file = join(dir, `${name}.raw`);
+  await writeFile(file, testDisk());
+  await chown(file, NOBODY, NOBODY);
+  return testDomain(name, file, "<serial type='pty'/>");
 }

@@ -1,0 +1,87 @@
+// Starts a VMI's guest: node steps and libvirt's own start side by side, then define and start. Safe to begin again anywhere.
+import { arch } from 'node:os';
+import type { EventRecorder, Facts, Vmi } from '../core/index.ts';
+import { toXml } from '../core/domain/xml.ts';
+import type { Host } from '../core/host.ts';
+import type { Pod } from '../core/launcher-pod.ts';
+import { plan } from '../core/plan.ts';
+import type { Plan } from '../core/plan.ts';
+import type { Chain } from '../core/steps.ts';
+import { Guest } from './guest.ts';
+import type { Instance } from './instance.ts';
+import type { StepRunner } from './steps.ts';
+
+/** Steps may come of other steps' results; a plan that still asks for new ones after so many rounds never ends. */
+const ROUNDS_MAX = 8;
+const ARCHITECTURES: Record<string, string> = { x64: 'amd64', arm64: 'arm64', s390x: 's390x' };
+
+export interface StartContext {
+  readonly host: Host;
+  readonly steps: StepRunner;
+  readonly events: EventRecorder;
+  readonly nodeName: string;
+  readonly cluster: Facts['cluster'];
+}
+
+/** The VMI's plan with all that the node knows. */
+export function nodePlan(context: StartContext, vmi: Vmi, pod: Pod, steps: Facts['steps']): Promise<Plan> {
+  const { podIP: ip = '', podIPs } = pod.status ?? {};
+  return plan(context.host, vmi, {
+    cluster: context.cluster,
+    node: { name: context.nodeName, arch: ARCHITECTURES[arch()] ?? arch() },
+    pod: {
+      name: pod.metadata.name ?? '',
+      uid: pod.metadata.uid ?? '',
+      ip,
+      ips: podIPs?.map((each) => each.ip) ?? (ip === '' ? [] : [ip]),
+    },
+    steps,
+  });
+}
+
+/** Does the plan's steps, then defines and starts the guest unless it was started before. Gives the plan that holds. */
+export async function startGuest(
+  context: StartContext,
+  vmi: Vmi,
+  pod: Pod,
+  instance: Instance,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const { journal } = instance;
+  // libvirtd may still be starting: wait for it beside the steps, not before them.
+  const connecting = instance.connection({ signal });
+  connecting.catch(() => undefined);
+  const planned = await applySteps(context, vmi, pod, instance, signal);
+  const connection = await connecting;
+
+  let guest = await Guest.find(connection);
+  const state = guest ? await guest.state() : { is: 'absent' as const };
+  if (state.is === 'running' || state.is === 'paused' || state.is === 'ended') return planned;
+  if (journal.guest === 'started') return planned;
+  guest = await Guest.define(connection, toXml(planned.domain));
+  if (journal.guest === 'none') {
+    context.events.event(vmi, 'Normal', 'Created', 'VirtualMachineInstance defined.');
+    await journal.guestIs('starting');
+  }
+  await guest.start();
+  await journal.guestIs('started');
+  context.events.event(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.');
+  return planned;
+}
+
+async function applySteps(
+  context: StartContext,
+  vmi: Vmi,
+  pod: Pod,
+  { journal, container }: Instance,
+  signal: AbortSignal,
+): Promise<Plan> {
+  for (let round = 1; round <= ROUNDS_MAX; round++) {
+    const planned = await nodePlan(context, vmi, pod, journal.results);
+    const waiting = planned.chains.filter((chain) => chain.steps.some((step) => !journal.isApplied(step.id)));
+    if (waiting.length === 0) return planned;
+    const attaching = waiting.filter((chain: Chain) => chain.phase !== 'domain');
+    await context.steps.apply(journal, attaching.length > 0 ? attaching : waiting, container, signal);
+  }
+  throw new Error(`the plan still asks for new steps after ${ROUNDS_MAX} rounds`);
+}
