@@ -23,6 +23,10 @@ function port(text: string): number {
   return value;
 }
 
+function collect(value: string, list: string[]): string[] {
+  return [...list, value];
+}
+
 /** Options of everything that talks to an API server, as virtctl has them. */
 function connected(command: Command): Command {
   return command
@@ -51,6 +55,7 @@ program
   .option('--port <port>', 'port of the API server on loopback (0: a free one)', port, 6443)
   .option('--pod-cidr <cidr>', 'addresses of pods', '10.88.0.0/16')
   .option('--bridge <name>', 'bridge that pods hang on', 'virtloom0')
+  .option('--load-image <name=layout>', 'put an image into the store first; may be repeated', collect, [])
   .option('--log-level <level>', 'debug, info, warn or error', 'warn')
   .action(async (options) => (await import('./up.ts')).up(options));
 

@@ -2,7 +2,8 @@
 import { KubeClient } from '../core/kube/client.ts';
 import { Exit, REFUSED } from './exit.ts';
 
-export const SUBRESOURCES = '/apis/subresources.kubevirt.io/v1';
+export const SUBRESOURCE_GROUP = 'subresources.kubevirt.io';
+export const SUBRESOURCES = `/apis/${SUBRESOURCE_GROUP}/v1`;
 
 export interface PowerOptions {
   readonly kubeconfig: string;

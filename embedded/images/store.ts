@@ -79,6 +79,17 @@ export class ImageStore {
   }
 
   /**
+   * Takes in an image under a name of its own, with no registry; what the name meant before is forgotten.
+   * `source` as skopeo names it: `oci:folder` or `oci-archive:file`. Throws with skopeo's or umoci's reason.
+   */
+  async load(text: string, source: string): Promise<ReadyImage> {
+    const ref = parseReference(text);
+    const unpacked = await pullAndUnpack({ dir: this.options.dir, ref, source, login: undefined, insecure: false });
+    await this.remember({ ref: text, digest: unpacked.manifest, manifest: unpacked.manifest });
+    return this.ready(ref, unpacked.manifest, unpacked);
+  }
+
+  /**
    * Removes images that no container uses and nobody asked for within `maxAgeMs`, and blobs that no image needs.
    * `inUse` holds the root file systems of running containers. Gives the number of images removed.
    */
@@ -138,7 +149,8 @@ export class ImageStore {
       const key = `${repositoryName(ref)}@${digest}`;
       let pull = this.pulls.get(key);
       if (pull === undefined) {
-        pull = pullAndUnpack({ dir: this.options.dir, ref, digest, login, insecure });
+        // Exactly what the registry named, whatever the tag means by then.
+        pull = pullAndUnpack({ dir: this.options.dir, ref, source: `docker://${key}`, login, insecure });
         this.pulls.set(key, pull);
         void pull.finally(() => this.pulls.delete(key)).catch(() => {});
       }

@@ -5,7 +5,6 @@ import { ensureDir, errorCode, isNotFound } from '../kubelet/files.ts';
 import { ProcessError, run } from '../kubelet/process.ts';
 import type { Login } from './credentials.ts';
 import type { ImageConfig } from './image.ts';
-import { repositoryName } from './reference.ts';
 import type { ImageReference } from './reference.ts';
 
 const PULL_TIMEOUT_MS = 3_600_000;
@@ -22,8 +21,8 @@ export interface PullOptions {
   /** The image store's directory: blobs/ shared by all images, rootfs/<manifest>/ one each. */
   dir: string;
   ref: ImageReference;
-  /** The digest the registry named: pulled exactly, whatever the tag means by then. */
-  digest: string;
+  /** Where the image comes from, as skopeo names it: `docker://repository@digest`, `oci:folder`, `oci-archive:file`. */
+  source: string;
   login: Login | undefined;
   insecure: boolean;
 }
@@ -81,7 +80,7 @@ export function hex(digest: string): string {
   return digest.replace(/^sha256:/, '');
 }
 
-async function copy({ ref, digest, login, insecure }: PullOptions, scratch: string, layout: string): Promise<void> {
+async function copy({ ref, source, login, insecure }: PullOptions, scratch: string, layout: string): Promise<void> {
   const authfile = path.join(scratch, 'auth.json');
   const auth = login && Buffer.from(`${login.username}:${login.password}`).toString('base64');
   await writeFile(authfile, JSON.stringify({ auths: auth ? { [ref.registry]: { auth } } : {} }), { mode: 0o600 });
@@ -90,7 +89,7 @@ async function copy({ ref, digest, login, insecure }: PullOptions, scratch: stri
       [
         ...['skopeo', 'copy', '--insecure-policy', '--quiet', '--override-os', 'linux'],
         ...['--src-authfile', authfile, `--src-tls-verify=${String(!insecure)}`],
-        `docker://${repositoryName(ref)}@${digest}`,
+        source,
         `oci:${layout}:image`,
       ],
       { timeoutMs: PULL_TIMEOUT_MS },
