@@ -1,11 +1,20 @@
 // Reads request bodies, up to a limit.
 import type { IncomingMessage } from 'node:http';
+import { bodyType } from './negotiate.ts';
+import { decodeProtobuf, isProtobuf } from './protobuf/decode.ts';
 import { ApiError } from './status.ts';
 
 /** As Kubernetes: what a request may carry. */
 const MAX_BODY = 3 * 1024 * 1024;
 
-export async function readBody(request: IncomingMessage): Promise<string> {
+/** A body as text, with its media type; protobuf comes out as JSON. */
+export interface Body {
+  text: string;
+  type: string;
+}
+
+export async function readBody(request: IncomingMessage): Promise<Body> {
+  const type = bodyType(request.headers['content-type']);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -16,5 +25,7 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  const body = Buffer.concat(chunks);
+  if (!isProtobuf(type)) return { text: body.toString('utf8'), type };
+  return { text: body.length === 0 ? '' : JSON.stringify(decodeProtobuf(body)), type: 'application/json' };
 }

@@ -14,7 +14,6 @@ import { scale } from './handlers/scale.ts';
 import { replace } from './handlers/update.ts';
 import { watch } from './handlers/watch.ts';
 import type { Served } from './kinds/kind.ts';
-import { bodyType } from './negotiate.ts';
 import { type Backend, forward } from './proxy.ts';
 import type { ResourceRequest } from './request-info.ts';
 import { methodNotAllowed, unknownPath } from './status.ts';
@@ -33,8 +32,8 @@ export async function dispatch(env: Environment, call: Call, target: ResourceReq
   if (!served.kind.namespaced && target.namespace !== '' && target.resource !== 'namespaces') throw unknownPath();
   if (served.kind.isReview) {
     if (target.verb !== 'create') throw methodNotAllowed();
-    const type = bodyType(call.request.headers['content-type']);
-    return review(env, call, target, served, await readBody(call.request), type);
+    const { text, type } = await readBody(call.request);
+    return review(env, call, target, served, text, type);
   }
   return target.subresource === '' ? whole(env, call, target, served) : part(env, call, target, served);
 }
@@ -62,8 +61,7 @@ async function whole(
       watch(env, call, target, served);
       return undefined;
   }
-  const type = bodyType(call.request.headers['content-type']);
-  const text = await readBody(call.request);
+  const { text, type } = await readBody(call.request);
   const parsed = (): unknown => (text === '' ? undefined : parseBody(text, type));
   switch (target.verb) {
     case 'create':
@@ -83,8 +81,7 @@ async function whole(
 
 async function part(env: Environment, call: Call, target: ResourceRequest, served: Served): Promise<Answer> {
   const { kind, version } = served;
-  const type = bodyType(call.request.headers['content-type']);
-  const text = target.verb === 'get' ? '' : await readBody(call.request);
+  const { text, type } = target.verb === 'get' ? { text: '', type: '' } : await readBody(call.request);
   if (target.subresource === 'status' && version.hasStatus) {
     if (target.verb === 'get') return get(env, call, target, served);
     if (target.verb === 'update') return replace(env, call, target, served, parseBody(text, type));
