@@ -242,6 +242,10 @@ describe('a VMI', () => {
     await until('the condition to go', () => !condition('life', 'Paused'));
     expect(condition('life', 'Ready')?.status).toBe('True');
 
+    const polite = new WebSocket(`wss://${url('life', 'console?preserveSession=true')}`, tls());
+    const refusal = await new Promise<Error>((resolve) => polite.once('error', resolve));
+    expect(refusal.message).toContain('409');
+
     const taken = new Promise<number>((resolve) => console1.once('close', resolve));
     const console2 = stream('life', 'console');
     expect(await taken).toBe(TAKEN_OVER);
@@ -382,6 +386,15 @@ describe('an agent that comes back', () => {
 });
 
 describe('the server', () => {
+  it('is announced on the node', async () => {
+    const path = `/api/v1/nodes/${NODE}`;
+    server.put(path, { apiVersion: 'v1', kind: 'Node' });
+    await until('the annotation', () => {
+      const annotations = server.objects.get(path)?.metadata.annotations;
+      return annotations?.['virtloom.io/agent-port'] === String(agent.port);
+    });
+  });
+
   it('speaks only with who has a certificate of its authority', async () => {
     await expect(call('PUT', 'x', 'pause', { ca: server.authority.cert })).rejects.toThrow();
     await expect(call('PUT', 'x', 'pause', { ...tls(), cert: undefined, key: undefined })).rejects.toThrow();
@@ -398,8 +411,13 @@ describe('the server', () => {
     });
     expect((await call('GET', 'missing', 'dance')).status).toBe(404);
     const refused = stream('missing', 'console');
-    const error = await new Promise<Error>((resolve) => refused.once('error', resolve));
-    expect(error.message).toContain('404');
+    const body = await new Promise<string>((resolve) => {
+      refused.on('error', () => undefined);
+      refused.once('unexpected-response', (_request, response) =>
+        response.on('data', (chunk) => resolve(String(chunk))),
+      );
+    });
+    expect(JSON.parse(body)).toMatchObject({ kind: 'Status', reason: 'NotFound', code: 404 });
   });
 
   it('refuses what the guest cannot do', async () => {

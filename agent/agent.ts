@@ -13,6 +13,7 @@ import { LAUNCHER_LABELS, isOver } from '../core/launcher-pod.ts';
 import type { Pod } from '../core/launcher-pod.ts';
 import { NODE_LABEL } from '../core/reconcile.ts';
 import { VMI_KIND, VMIS } from '../core/vmi-kind.ts';
+import { announce } from './announce.ts';
 import { Instances } from './instances.ts';
 import { NodeReconciler } from './reconcile.ts';
 import { startServer } from './server.ts';
@@ -29,7 +30,7 @@ export interface AgentOptions {
   /** Kept between runs of the agent, lost with the node: on a file system that does not outlive a reboot, or no matter if it does. */
   readonly stateDir: string;
   readonly tls: ServerTls;
-  /** Where the subresource server reaches this agent. Port 0: any. */
+  /** Where the subresource server reaches this agent; the Node object tells it the port. Port 0: any. */
   readonly listen: { readonly host: string; readonly port: number };
   readonly log: Logger;
   /** Who the events are from; `virt-handler` unless given. */
@@ -100,9 +101,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await controller.start();
   for (const request of left) controller.enqueue(request);
   const server = await startServer({ instances, tls: options.tls, listen: options.listen, log });
+  const stopping = new AbortController();
+  const announced = announce(client, nodeName, server.port, log, stopping.signal);
   return {
     port: server.port,
     async stop() {
+      stopping.abort();
+      await announced;
       await server.close();
       await controller.stop();
       await Promise.all([vmis.stop(), pods.stop()]);

@@ -28,6 +28,10 @@ export function socketOf(devices: readonly Element[], verb: StreamVerb): string 
 export class Sessions {
   readonly #open = new Map<string, WebSocket>();
 
+  has(key: string): boolean {
+    return this.#open.has(key);
+  }
+
   /** Settles when either side has ended. A session there was under this key is told and closed. */
   async run(key: string, socket: WebSocket, target: Duplex): Promise<void> {
     this.#open.get(key)?.close(TAKEN_OVER, 'another session has taken over');

@@ -5,13 +5,16 @@ import { isAlive } from './container.ts';
 import type { ContainerProcess } from './container.ts';
 import { Guest } from './guest.ts';
 import type { Journal } from './journal.ts';
-import { ReconnectingConnection } from './libvirt/index.ts';
+import { ConnectionClosedError, ReconnectingConnection } from './libvirt/index.ts';
 import type { Connection } from './libvirt/index.ts';
 
 const LIBVIRT_SOCKET = '/var/run/libvirt/libvirt-sock';
 const LIBVIRT_URI = 'qemu:///session';
 /** How long the launcher may take to end once it has nothing left to do, in ms. */
 const LAUNCHER_END_MS = 10_000;
+/** How long a libvirtd may be away before that is an error, and how often its container is looked at meanwhile, in ms. */
+const LIBVIRT_MS = 15_000;
+const LOOK_MS = 250;
 /** How often the guest's agent is asked, in ms. Only what the guest alone knows is polled. */
 const AGENT_POLL_MS = 60_000;
 
@@ -50,10 +53,17 @@ export class Instance {
     return this.#libvirt.connection(options);
   }
 
-  /** The guest, if libvirt has one. */
+  /** The guest, if libvirt has one. Waits for a libvirtd that (re)starts, not for one whose container has ended. */
   async guest(signal?: AbortSignal): Promise<Guest | undefined> {
-    const connection = await this.connection({ timeoutMs: 15_000, ...(signal ? { signal } : {}) });
-    return Guest.find(connection);
+    for (const deadline = Date.now() + LIBVIRT_MS; ;) {
+      try {
+        const connection = await this.connection({ timeoutMs: LOOK_MS, ...(signal ? { signal } : {}) });
+        return await Guest.find(connection);
+      } catch (error) {
+        if (!(error instanceof ConnectionClosedError) || signal?.aborted === true) throw error;
+        if (Date.now() > deadline || !(await this.isAlive())) throw error;
+      }
+    }
   }
 
   /** Asks the guest's agent again from time to time while it is there. */

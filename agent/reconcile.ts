@@ -45,6 +45,10 @@ export class NodeReconciler {
     try {
       return await this.#bring(vmi, signal);
     } catch (error) {
+      const instance = this.#o.instances.find(namespace, name);
+      if (instance && !instance.journal.ended && !(await instance.isAlive())) {
+        return { afterMs: 0, why: 'the container ended in the middle of it' };
+      }
       if (!signal.aborted && !isFinal(vmi.status?.phase)) await this.#complain(vmi, error);
       throw error;
     }

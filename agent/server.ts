@@ -97,21 +97,27 @@ export async function startServer({ instances, tls, listen, log }: ServerOptions
   });
   app.server.on('upgrade', (request, socket, head) => {
     void upgrade(request, socket, head).catch((error: unknown) => {
+      const body = Buffer.from(JSON.stringify(statusOf(error)));
       const { code, reason } = refusalOf(error);
       log.debug({ err: error, code }, 'stream refused');
-      socket.end(`HTTP/1.1 ${code} ${reason}\r\nconnection: close\r\n\r\n`);
+      const head = `HTTP/1.1 ${code} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+      socket.end(Buffer.concat([Buffer.from(`${head}\r\nconnection: close\r\n\r\n`), body]));
     });
   });
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-    const path = new URL(request.url ?? '/', 'https://agent').pathname;
-    const [, namespace = '', name = '', verb = ''] = STREAM_PATH.exec(path) ?? [];
+    const url = new URL(request.url ?? '/', 'https://agent');
+    const [, namespace = '', name = '', verb = ''] = STREAM_PATH.exec(url.pathname) ?? [];
     if (verb === '') throw new Refusal(404, 'NotFound', 'no such path');
     const { instance, guest } = await targetOf(instances, decodeURIComponent(namespace), decodeURIComponent(name));
     const place = socketOf(await guest.devices(), verb as StreamVerb);
     if (place === undefined) throw new Refusal(400, 'BadRequest', `the guest has no ${verb}`);
+    const key = `${instance.journal.owner.uid}/${verb}`;
+    if (url.searchParams.get('preserveSession') === 'true' && sessions.has(key)) {
+      throw new Refusal(409, 'Conflict', `there is a session on the ${verb} already`);
+    }
     const target = await connectIn(instance.container, place);
     sockets.handleUpgrade(request, socket, head, (client) => {
-      void sessions.run(`${instance.journal.owner.uid}/${verb}`, client, target);
+      void sessions.run(key, client, target);
     });
   };
 
@@ -141,11 +147,14 @@ function refusalOf(error: unknown): Refusal {
   return new Refusal(500, 'InternalError', messageOf(error));
 }
 
-/** Answers with a Kubernetes Status, which the front server passes on. */
-function refuse(reply: FastifyReply, error: unknown, log: Logger): FastifyReply {
+/** A Kubernetes Status, which the front server passes on. */
+function statusOf(error: unknown): object {
   const { code, reason, message } = refusalOf(error);
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code, reason, message };
+}
+
+function refuse(reply: FastifyReply, error: unknown, log: Logger): FastifyReply {
+  const { code } = refusalOf(error);
   if (code >= 500) log.warn({ err: error }, 'request failed');
-  return reply
-    .code(code)
-    .send({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code, reason, message });
+  return reply.code(code).send(statusOf(error));
 }
