@@ -209,6 +209,13 @@ describe('plan', () => {
 });
 
 describe('host', () => {
+  it('keeps the fields of disks, NICs, volumes and networks apart', () => {
+    const owner = (path: string) =>
+      definePlugin({ ...frame, name: path.length.toString(36), api: [{ path, schema: { type: 'integer' } }] });
+    const lists = ['domain.devices.disks', 'domain.devices.interfaces', 'volumes', 'networks'];
+    expect(() => testHost(lists.map((list) => owner(`spec.${list}[].bootOrder`)))).not.toThrow();
+  });
+
   it('refuses two plugins for one key, one field, or one name, and circles', () => {
     const twin = { ...brick, name: 'brick2' };
     expect(() => testHost([brick, twin])).toThrow('"brick" is claimed by plugin "brick" and by plugin "brick2"');

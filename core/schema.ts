@@ -16,11 +16,14 @@ interface ObjectNode {
   [key: string]: unknown;
 }
 
-const NAMED = { type: 'object', required: ['name'], properties: { name: { type: 'string' } } };
+/** Each list has a schema of its own: what one plugin grafts into disks must not turn up in networks. */
+function named(): ObjectNode {
+  return { type: 'object', required: ['name'], properties: { name: { type: 'string' } } };
+}
 
 /** What the core itself reads: the lists whose entries the attach hooks get. */
 function skeleton(): ObjectNode {
-  return structuredClone({
+  return {
     type: 'object',
     properties: {
       spec: {
@@ -33,18 +36,18 @@ function skeleton(): ObjectNode {
               devices: {
                 type: 'object',
                 properties: {
-                  disks: { type: 'array', items: NAMED },
-                  interfaces: { type: 'array', items: NAMED },
+                  disks: { type: 'array', items: named() },
+                  interfaces: { type: 'array', items: named() },
                 },
               },
             },
           },
-          volumes: { type: 'array', items: NAMED },
-          networks: { type: 'array', items: NAMED },
+          volumes: { type: 'array', items: named() },
+          networks: { type: 'array', items: named() },
         },
       },
     },
-  });
+  };
 }
 
 interface Group {
