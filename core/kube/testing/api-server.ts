@@ -146,6 +146,7 @@ export class TestApiServer {
   /** Ends every watch in good order, as the server does when timeoutSeconds are over. */
   endWatches(): void {
     for (const watch of this.#watches) watch.response.end();
+    this.#watches.clear();
   }
 
   bumpVersion(): void {
