@@ -19,8 +19,8 @@ export interface Link {
   readonly alias: string | undefined;
   /** Global IPv4 addresses. */
   readonly ipv4: readonly Address[];
-  /** Of a tap: who may open it, and whether by several queues. */
-  readonly tap: { readonly user: number | undefined; readonly multiQueue: boolean } | undefined;
+  /** Of a tap: who may open it, by number, or by name where the node has one for the number; and by how many queues. */
+  readonly tap: { readonly user: string | undefined; readonly multiQueue: boolean } | undefined;
 }
 export interface Route {
   /** `default` or a network. */
@@ -120,14 +120,8 @@ function toLink(link: IpAddress): Link {
         ? [{ address: one.local, prefix: one.prefixlen ?? 32, broadcast: one.broadcast }]
         : [],
     ),
-    tap: isTap ? { user: uid(data?.user), multiQueue: data?.multi_queue === true } : undefined,
+    tap: isTap ? { user: data?.user?.toString(), multiQueue: data?.multi_queue === true } : undefined,
   };
-}
-
-/** `ip` prints the owner's name where /etc/passwd has one. */
-function uid(user: number | string | undefined): number | undefined {
-  const number = Number(user);
-  return user === undefined || Number.isNaN(number) ? undefined : number;
 }
 
 function toRoute(route: IpRoute): Route {

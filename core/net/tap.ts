@@ -20,7 +20,10 @@ export function guestPortCommands(facts: NetFacts, port: GuestPort, bridge: read
   const settings = ['mtu', String(port.mtu), 'addrgenmode', 'none', ...bridge];
   commands.push(`link set dev ${port.bridge} ${settings.join(' ')} up`);
   const old = facts.links.get(port.tap);
-  const fits = old?.tap?.user === port.uid && old.tap.multiQueue === port.multiQueue;
+  // A name is taken for the right one: a tap that a guest runs on must not go.
+  const owner = old?.tap?.user;
+  const isOwn = owner !== undefined && (owner === String(port.uid) || !/^\d+$/.test(owner));
+  const fits = isOwn && old?.tap?.multiQueue === port.multiQueue;
   if (old && !fits) commands.push(`link del dev ${port.tap}`);
   if (!fits) {
     commands.push(`tuntap add dev ${port.tap} mode tap user ${port.uid}${port.multiQueue ? ' multi_queue' : ''}`);
