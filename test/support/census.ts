@@ -25,8 +25,8 @@ export interface CensusOptions {
   netns: string;
   /** Processes that are the platform itself. */
   own: ReadonlySet<number>;
-  /** Pods the platform ever had, by uid. */
-  pods: ReadonlySet<string>;
+  /** The cgroup that all its pods are below, in every hierarchy. */
+  cgroup: string;
   /** Paths below the state directory that come and go by themselves (databases, logs, images). */
   ignore: RegExp;
 }
@@ -126,23 +126,27 @@ export async function takeCensus(options: CensusOptions): Promise<Census> {
       .sort(),
     mounts: below.map(({ path }) => path.slice(stateDir.length + 1)).sort(),
     containers: list(join(stateDir, 'runc')).sort(),
-    cgroups: cgroupsOf(options.pods),
+    cgroups: podCgroups(options.cgroup),
     files: filesBelow(stateDir)
       .filter((file) => !options.ignore.test(file))
       .sort(),
   };
 }
 
-function cgroupsOf(pods: ReadonlySet<string>): string[] {
+/** A platform's cgroup in each hierarchy. */
+export function cgroupDirectories(cgroup: string): string[] {
   const root = '/sys/fs/cgroup';
   const hierarchies = existsSync(join(root, 'cgroup.controllers')) ? [''] : list(root);
-  return hierarchies
-    .flatMap((hierarchy) =>
-      list(join(root, hierarchy))
-        .filter((name) => name.startsWith('virtloom-'))
-        .flatMap((parent) => list(join(root, hierarchy, parent)).map((pod) => join(hierarchy, parent, pod))),
+  return hierarchies.map((hierarchy) => join(root, hierarchy, cgroup)).filter((path) => existsSync(path));
+}
+
+function podCgroups(cgroup: string): string[] {
+  return cgroupDirectories(cgroup)
+    .flatMap((directory) =>
+      list(directory)
+        .filter((name) => name.startsWith('pod'))
+        .map((name) => join(directory, name)),
     )
-    .filter((path) => pods.has(path.split('/').at(-1)?.replace(/^pod/, '') ?? ''))
     .sort();
 }
 

@@ -2,22 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import {
-  type FSWatcher,
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  watch,
-} from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TINY_IMAGE, buildTiny } from '../../examples/images/tiny/build.ts';
-import { type Census, platformProcesses, takeCensus } from './census.ts';
+import { type Census, cgroupDirectories, platformProcesses, takeCensus } from './census.ts';
 import { type Ran, type RunOptions, inNetns, ok, run, waitFor } from './command.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -39,7 +29,10 @@ export interface PlatformOptions {
 }
 
 export class Platform {
-  readonly id = `vl-e2e-${randomBytes(4).toString('hex')}`;
+  readonly #random = randomBytes(4).toString('hex');
+  readonly id = `vl-e2e-${this.#random}`;
+  readonly bridge = `vl${this.#random}`;
+  readonly cgroup = `virtloom-${this.bridge}`;
   /** Also the network namespace's name; all of the platform runs in it, and tests reach guests from it. */
   readonly netns = this.id;
   readonly directory = mkdtempSync(join(tmpdir(), `${this.id}-`));
@@ -47,8 +40,6 @@ export class Platform {
   readonly kubeconfig = join(this.stateDir, 'kubeconfig');
   readonly logFile = join(this.directory, 'up.log');
   readonly #options: PlatformOptions;
-  readonly #pods = new Set<string>();
-  #watcher: FSWatcher | undefined;
   #child: ChildProcess | undefined;
   readonly #onExit = () => this.#child?.kill('SIGKILL');
 
@@ -89,7 +80,7 @@ export class Platform {
     const { podCidr = '10.88.0.0/16', config, args = [] } = this.#options;
     const argv = [
       ...(this.#options.cli ?? CLI),
-      ...['up', '--state-dir', this.stateDir, '--pod-cidr', podCidr, '--port', '0'],
+      ...['up', '--state-dir', this.stateDir, '--pod-cidr', podCidr, '--port', '0', '--bridge', this.bridge],
       ...['--load-image', `${TINY_IMAGE}=${buildTiny().layout}`],
       ...(config === undefined ? [] : ['--config', config]),
       ...args,
@@ -112,7 +103,6 @@ export class Platform {
     ).then(({ ended }) => {
       if (ended) throw new Error(`virtloom up ended with status ${child.exitCode}:\n${this.#tail()}`);
     });
-    this.#watchPods();
   }
 
   /** Ends the platform process in order; guests go on. */
@@ -208,7 +198,7 @@ export class Platform {
   census(): Promise<Census> {
     const own = new Set(this.pid === undefined ? [] : [this.pid]);
     const { stateDir, netns } = this;
-    return takeCensus({ stateDir, netns, own, pods: this.#pods, ignore: NO_LEAK });
+    return takeCensus({ stateDir, netns, own, cgroup: this.cgroup, ignore: NO_LEAK });
   }
 
   /** Ends and removes all there is of the platform, whatever state it is in. */
@@ -218,7 +208,6 @@ export class Platform {
       await this.down().catch(() => undefined);
       if (this.pid !== undefined) await this.kill9();
     }
-    this.#watcher?.close();
     await waitFor('the processes of the platform are gone', () => {
       const left = platformProcesses(this.stateDir, this.netns);
       for (const pid of left) tryKill(pid);
@@ -228,6 +217,7 @@ export class Platform {
     for (const mount of mountsBelow(this.directory)) await run(['umount', '-l', mount]);
     for (const container of existsSync(join(this.stateDir, 'runc')) ? readdirSync(join(this.stateDir, 'runc')) : [])
       await run(['runc', '--root', join(this.stateDir, 'runc'), 'delete', '-f', container]);
+    for (const directory of cgroupDirectories(this.cgroup)) removeCgroups(directory);
     rmSync(this.directory, { recursive: true, force: true });
   }
 
@@ -237,13 +227,6 @@ export class Platform {
     const exit = once(child, 'exit', { signal: AbortSignal.timeout(deadlineMs) });
     child.kill(signal);
     await exit;
-  }
-
-  #watchPods(): void {
-    const pods = join(this.stateDir, 'pods');
-    if (this.#watcher || !existsSync(pods)) return;
-    for (const uid of readdirSync(pods)) this.#pods.add(uid);
-    this.#watcher = watch(pods, (_event, name) => name && this.#pods.add(name));
   }
 
   #tail(): string {
@@ -268,6 +251,12 @@ function tryKill(pid: number): void {
   } catch {
     // Gone by itself.
   }
+}
+
+function removeCgroups(directory: string): void {
+  for (const entry of readdirSync(directory, { withFileTypes: true }))
+    if (entry.isDirectory()) removeCgroups(join(directory, entry.name));
+  rmdirSync(directory);
 }
 
 /** Deepest first. */
