@@ -1,13 +1,13 @@
 // The controllers that all plugins' devices need, and free PCIe ports for devices that come later: runs last.
 import { childOf, type DomainDraft, el, type Element, type Vmi } from '../../core/index.ts';
-import { VIRTIO_MODEL } from './devices.ts';
+import { virtioModel } from './devices.ts';
 import { guestBytes } from './memory.ts';
 
 const GIB = 2 ** 30;
 /** Each root port has a bus number; q35's first bus holds 31 of them. */
 const MAX_PORTS = 31;
 /** Conventional PCI: they share one bridge, which takes one port. */
-const CONVENTIONAL = new Set(['e1000', 'rtl8139', 'pcnet', 'ne2k_pci', 'i6300esb']);
+const CONVENTIONAL = new Set(['virtio-transitional', 'e1000', 'rtl8139', 'pcnet', 'ne2k_pci', 'i6300esb']);
 
 const busOf = (device: Element): string | undefined =>
   device.attrs['bus'] ?? childOf(device, 'target')?.attrs['bus'] ?? undefined;
@@ -17,29 +17,27 @@ const isOnBus = (device: Element, bus: string): boolean =>
 
 const modelOf = (device: Element): string => device.attrs['model'] ?? childOf(device, 'model')?.attrs['type'] ?? '';
 
-type Place = 'port' | 'bridge' | 'elsewhere';
-
-/** Where libvirt puts a device of a q35 machine. */
-function placeOf(device: Element): Place {
+/** Whether a device takes a PCI address of its own beyond those of the machine. */
+function isPci(device: Element): boolean {
+  const model = modelOf(device);
   switch (device.tag) {
     case 'interface':
-    case 'watchdog':
-      return CONVENTIONAL.has(modelOf(device)) ? 'bridge' : 'port';
-    case 'disk':
-    case 'input':
-      return busOf(device) === 'virtio' ? 'port' : 'elsewhere';
-    case 'controller':
-      return device.attrs['type'] === 'pci' || modelOf(device) === 'none' ? 'elsewhere' : 'port';
-    case 'memballoon':
-      return modelOf(device) === 'none' ? 'elsewhere' : 'port';
-    case 'hostdev':
-      return device.attrs['type'] === 'pci' ? 'port' : 'elsewhere';
     case 'rng':
     case 'filesystem':
     case 'vsock':
-      return 'port';
+    case 'watchdog':
+      return true;
+    case 'memballoon':
+      return model !== 'none';
+    case 'disk':
+    case 'input':
+      return busOf(device) === 'virtio';
+    case 'controller':
+      return device.attrs['type'] !== 'pci' && model !== 'none';
+    case 'hostdev':
+      return device.attrs['type'] === 'pci';
     default:
-      return 'elsewhere';
+      return false;
   }
 }
 
@@ -47,17 +45,16 @@ function placeOf(device: Element): Place {
 function freePorts(devices: readonly Element[], guest: number): number {
   const nics = devices.filter((device) => device.tag === 'interface').length;
   // KubeVirt counts the absent USB controller and an absent balloon too.
-  const counted = devices.filter(
-    (device) => placeOf(device) !== 'elsewhere' || device.attrs['model'] === 'none',
-  ).length;
+  const counted = devices.filter((device) => isPci(device) || device.attrs['model'] === 'none').length;
   const [all, least] = guest > 2 * GIB ? [16, 6] : [8, 3];
   return Math.max(all - counted, least, nics === 0 ? 0 : 4 - nics);
 }
 
 function rootPorts(vmi: Vmi, domain: DomainDraft): void {
   const devices = domain.at('devices').element.children;
-  const places = devices.map(placeOf);
-  const used = places.filter((place) => place === 'port').length + (places.includes('bridge') ? 1 : 0);
+  const pci = devices.filter(isPci);
+  const express = pci.filter((device) => !CONVENTIONAL.has(modelOf(device)));
+  const used = express.length + (express.length < pci.length ? 1 : 0);
   const total = Math.min(used + freePorts(devices, guestBytes(vmi.spec.domain)), MAX_PORTS);
   domain.device(el('controller', { type: 'pci', index: 0, model: 'pcie-root' }));
   for (let index = 1; index <= total; index++) {
@@ -71,8 +68,8 @@ export function controllers(vmi: Vmi, domain: DomainDraft): void {
   domain.device(el('controller', { type: 'usb', index: 0, model: usb ? 'qemu-xhci' : 'none' }));
   // Hot-plugged disks come on SCSI.
   if (vmi.spec.domain.devices?.disableHotplug !== true || devices.some((device) => isOnBus(device, 'scsi'))) {
-    domain.device(el('controller', { type: 'scsi', index: 0, model: VIRTIO_MODEL }));
+    domain.device(el('controller', { type: 'scsi', index: 0, model: virtioModel(vmi) }));
   }
-  domain.device(el('controller', { type: 'virtio-serial', index: 0, model: VIRTIO_MODEL }));
+  domain.device(el('controller', { type: 'virtio-serial', index: 0, model: virtioModel(vmi) }));
   rootPorts(vmi, domain);
 }

@@ -2,9 +2,13 @@
 import { type DomainDraft, el, type Vmi } from '../../core/index.ts';
 import { type Input, isEfi } from './types.ts';
 
-export const VIRTIO_MODEL = 'virtio-non-transitional';
 const PRIVATE = '/var/run/kubevirt-private';
 const NO_PAGE_REPORTING = 'kubevirt.io/free-page-reporting-disabled';
+
+/** Virtio as guests since Linux 3.18 know it, or with the old interface beside it. */
+export function virtioModel(vmi: Vmi): string {
+  return vmi.spec.domain.devices?.useVirtioTransitional === true ? 'virtio-transitional' : 'virtio-non-transitional';
+}
 
 function guestAgentChannel(domain: DomainDraft): void {
   // libvirt chooses the path of the socket.
@@ -39,12 +43,12 @@ function memballoon(vmi: Vmi, domain: DomainDraft): void {
     return;
   }
   const freePageReporting = vmi.metadata.annotations?.[NO_PAGE_REPORTING] === 'true' ? 'off' : 'on';
-  domain.device(el('memballoon', { model: VIRTIO_MODEL, freePageReporting }, el('stats', { period: 10 })));
+  domain.device(el('memballoon', { model: virtioModel(vmi), freePageReporting }, el('stats', { period: 10 })));
 }
 
 function rng(vmi: Vmi, domain: DomainDraft): void {
   if (!vmi.spec.domain.devices?.rng) return;
-  domain.device(el('rng', { model: VIRTIO_MODEL }, el('backend', { model: 'random' }, '/dev/urandom')));
+  domain.device(el('rng', { model: virtioModel(vmi) }, el('backend', { model: 'random' }, '/dev/urandom')));
 }
 
 /** The manifest's input devices; one tablet where it wants them attached and names none. */

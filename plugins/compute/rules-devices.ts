@@ -58,13 +58,4 @@ const video: Rule = (review) => {
   }
 };
 
-const virtioTransitional: Rule = (review) => {
-  if (review.domain.devices?.useVirtioTransitional !== true) return;
-  review.refuse(
-    `${DEVICES}.useVirtioTransitional`,
-    'FieldValueNotSupported',
-    'legacy virtio devices are not built yet: leave useVirtioTransitional out',
-  );
-};
-
-export const deviceRules: readonly Rule[] = [inputs, uniqueNames, watchdog, video, virtioTransitional];
+export const deviceRules: readonly Rule[] = [inputs, uniqueNames, watchdog, video];

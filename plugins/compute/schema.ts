@@ -119,7 +119,7 @@ const devices: Record<string, Schema> = {
   autoattachMemBalloon: boolean('a memory balloon, true unless set'),
   autoattachSerialConsole: boolean('a serial console, true unless set'),
   disableHotplug: boolean('no controller for disks that are plugged in later'),
-  useVirtioTransitional: boolean('legacy virtio devices are not built yet: false only'),
+  useVirtioTransitional: boolean('virtio devices that guests older than Linux 3.18 know too'),
   inputs: {
     type: 'array',
     description: 'input devices',
