@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
-import { Exit, REFUSED, USAGE } from './exit.ts';
+import { Exit, REFUSED, report, USAGE } from './exit.ts';
 import { loadInto } from './image.ts';
 import { takeStateDir } from './lock.ts';
 import { startPlatform, type Platform } from './platform.ts';
@@ -31,24 +31,25 @@ export async function up(options: UpOptions): Promise<void> {
   // A signal during the start stops what has been started so far.
   const told = Promise.withResolvers<NodeJS.Signals>();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => told.resolve(signal));
-  let platform: Platform | undefined;
   try {
     for (const { name, source } of images) {
       await loadInto(stateDir, source, name);
       progress(`image ${name} is loaded`);
     }
-    platform = await startPlatform({ ...options, stateDir, log, progress });
+    const platform = await startPlatform({ ...options, stateDir, log, progress });
     writeFileSync(ready, `${platform.server}\n`);
     greet(platform);
     await told.promise;
     console.log('\nStopping. Guests go on; "npm start" adopts them, "npx virtloom down" ends them.');
+    await platform.stop();
+  } catch (error) {
+    process.exitCode = report(error);
   } finally {
     rmSync(ready, { force: true });
-    await platform?.stop();
     release();
   }
   // Connections that clients keep open must not hold us.
-  process.exit(process.exitCode ?? 0);
+  process.exit();
 }
 
 function parseImage(text: string): { name: string; source: string } {

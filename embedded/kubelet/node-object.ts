@@ -4,7 +4,7 @@ import os from 'node:os';
 import type { Logger } from 'pino';
 import { isAlreadyExists, isNotFound } from '../../core/kube/client.ts';
 import type { KubeClient } from '../../core/kube/client.ts';
-import { LEASES, NAMESPACES, NODES } from '../../core/kube/objects.ts';
+import { LEASES, NODES } from '../../core/kube/objects.ts';
 import type { KubeObject } from '../../core/kube/objects.ts';
 import type { NodeFacts } from './host.ts';
 import { seconds } from './pod-status.ts';
@@ -86,10 +86,6 @@ export class NodeObject {
   }
 
   private async createLease(spec: Record<string, unknown>): Promise<void> {
-    const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: LEASE_NAMESPACE } };
-    await this.client.create(NAMESPACES, undefined, namespace).catch((error: unknown) => {
-      if (!isAlreadyExists(error)) throw error;
-    });
     const { name } = this.facts;
     const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name, uid: this.uid }];
     await this.client.create(LEASES, LEASE_NAMESPACE, {
