@@ -6,7 +6,7 @@ import { SetupError, run, tail } from './steps.mjs';
 
 const LISTS = '/var/lib/apt/lists';
 const POLICY = '/usr/sbin/policy-rc.d';
-const POLICY_MARK = '# made by the Virtloom set-up; it is removed again when the installation is over';
+const POLICY_MARK = '# made by the Virtloom set-up';
 const LOCK_WAIT_SECONDS = 300;
 
 /** Where a command is on PATH, with the system directories that an ordinary user's PATH leaves out. */

@@ -14,29 +14,36 @@ const LOCK = join(ROOT, 'package-lock.json');
 const EXAMPLE_IMAGE = 'localhost/virtloom/tiny:1';
 const INSTALLED = join(ROOT, 'node_modules/.package-lock.json');
 
-function wantedPackages(purpose) {
-  const lists = JSON.parse(readFileSync(join(ROOT, 'scripts/packages.json'), 'utf8'));
-  const names = [...lists.run, ...lists.image, ...(purpose === 'test' ? lists.test : [])];
-  return names.concat(Object.keys(lists.unlessCommand).filter((name) => !which(lists.unlessCommand[name])));
-}
+const LISTS = JSON.parse(readFileSync(join(ROOT, 'scripts/packages.json'), 'utf8'));
+const needed = (purpose) => [...LISTS.run, ...LISTS.image, ...(purpose === 'test' ? LISTS.test : [])];
+/** Packages that stand for a command which may have come by another way; not every release of Ubuntu has them. */
+const wanted = () => Object.keys(LISTS.unlessCommand).filter((name) => !which(LISTS.unlessCommand[name]));
 
 const modulesAreOld = () =>
   !existsSync(NODE) || !existsSync(INSTALLED) || statSync(INSTALLED).mtimeMs < statSync(LOCK).mtimeMs;
 
 async function installWhatIsMissing(purpose) {
-  const packages = process.env.VIRTLOOM_SKIP_PACKAGES ? [] : missingPackages(wantedPackages(purpose));
+  const packages = process.env.VIRTLOOM_SKIP_PACKAGES ? [] : missingPackages(needed(purpose));
+  const extra = process.env.VIRTLOOM_SKIP_PACKAGES ? [] : wanted();
   const modules = modulesAreOld();
-  if (packages.length === 0 && !modules) return;
-  if (packages.length > 0) requireApt(packages);
+  if (packages.length + extra.length === 0 && !modules) return;
+  if (packages.length > 0) requireApt([...packages, ...extra]);
 
   const how = asRoot().length > 0 ? 'by sudo, which may ask for your password' : 'as root';
   console.log('Virtloom installs what it needs and this machine does not have:');
-  if (packages.length > 0) console.log(`  Debian packages (${how}; no service is started): ${packages.join(' ')}`);
+  if (packages.length + extra.length > 0)
+    console.log(`  Debian packages (${how}; no service is started): ${[...packages, ...extra].join(' ')}`);
   if (modules) console.log(`  npm packages, into node_modules/: npm ci`);
   console.log(`The output goes to ${LOG}`);
   newLog(LOG);
   if (packages.length > 0)
     await step(`installing ${packages.length} Debian packages`, () => installPackages(LOG, packages));
+  for (const name of extra)
+    await step(`installing ${name}`, () => installPackages(LOG, [name])).catch(() =>
+      console.warn(
+        `  ${LISTS.unlessCommand[name]} is not here and could not be installed; you will want it: see ${LOG}`,
+      ),
+    );
   if (modules)
     await step('npm ci', async () => {
       if ((await run(LOG, ['npm', 'ci', '--no-audit', '--no-fund'], { cwd: ROOT })) === 0 && existsSync(NODE)) return;
