@@ -1,9 +1,10 @@
-// Tells the cluster where this node's agent listens: an annotation of the Node, which the subresource server reads.
+// Tells the cluster that this node takes VMs, and where its agent listens: a label and an annotation of the Node.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { NODES } from '../core/index.ts';
 import type { KubeClient } from '../core/index.ts';
 
+const SCHEDULABLE = 'kubevirt.io/schedulable';
 const AGENT_PORT = 'virtloom.io/agent-port';
 const RETRY_MS = { first: 100, most: 10_000 };
 
@@ -15,7 +16,8 @@ export async function announce(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const patch = { metadata: { annotations: { [AGENT_PORT]: String(port) } } };
+  // The label lets launcher pods come here: a node without an agent could do nothing with them.
+  const patch = { metadata: { labels: { [SCHEDULABLE]: 'true' }, annotations: { [AGENT_PORT]: String(port) } } };
   for (let wait = RETRY_MS.first; !signal.aborted; wait = Math.min(wait * 2, RETRY_MS.most)) {
     try {
       await client.patch(NODES, undefined, nodeName, patch, { type: 'merge', signal });
