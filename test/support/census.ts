@@ -125,7 +125,7 @@ export async function takeCensus(options: CensusOptions): Promise<Census> {
       .map((line) => line.replace(/ counter packets \d+ bytes \d+/, ''))
       .sort(),
     mounts: below.map(({ path }) => path.slice(stateDir.length + 1)).sort(),
-    containers: list(join(stateDir, 'runc')).sort(),
+    containers: list(join(stateDir, RUNC)).sort(),
     cgroups: podCgroups(options.cgroup),
     files: filesBelow(stateDir)
       .filter((file) => !options.ignore.test(file))
@@ -151,7 +151,9 @@ function podCgroups(cgroup: string): string[] {
 }
 
 /** Unpacked images have thousands of files, which are a cache and no leak. */
-const IMAGES = 'images';
+const IMAGES = 'kubelet/images';
+/** Where the kubelet has runc keep its state, a directory a container. */
+export const RUNC = 'kubelet/runc';
 
 /** Files and directories, relative to the directory. */
 function filesBelow(directory: string, prefix = ''): string[] {

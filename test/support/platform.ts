@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TINY_IMAGE, buildTiny } from '../../examples/images/tiny/build.ts';
-import { type Census, cgroupDirectories, platformProcesses, takeCensus } from './census.ts';
+import { type Census, RUNC, cgroupDirectories, platformProcesses, takeCensus } from './census.ts';
 import { type Ran, type RunOptions, inNetns, ok, run, waitFor } from './command.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NODE = join(ROOT, 'node_modules/.bin/node');
 const CLI = [NODE, join(ROOT, 'cli/main.ts')];
 /** Databases and their logs, the process' own files, caches. */
-const NO_LEAK = /(\.db|\.sqlite|-wal|-shm|-journal|\.log|\.lock|\.pid|\.sock)$|^(ready|kubeconfig)$|^images\//;
+const NO_LEAK = /(\.db|\.sqlite|-wal|-shm|-journal|\.log|\.lock|\.pid|\.sock)$|^(ready|kubeconfig)$/;
 
 export interface PlatformOptions {
   /** A configuration file other than the project's own. */
@@ -215,8 +215,8 @@ export class Platform {
     });
     await run(['ip', 'netns', 'del', this.netns]);
     for (const mount of mountsBelow(this.directory)) await run(['umount', '-l', mount]);
-    for (const container of existsSync(join(this.stateDir, 'runc')) ? readdirSync(join(this.stateDir, 'runc')) : [])
-      await run(['runc', '--root', join(this.stateDir, 'runc'), 'delete', '-f', container]);
+    const runc = join(this.stateDir, RUNC);
+    for (const id of existsSync(runc) ? readdirSync(runc) : []) await run(['runc', '--root', runc, 'delete', '-f', id]);
     for (const directory of cgroupDirectories(this.cgroup)) removeCgroups(directory);
     rmSync(this.directory, { recursive: true, force: true });
   }
