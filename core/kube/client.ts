@@ -28,7 +28,7 @@ const PATCH_TYPES = {
 
 export interface CallOptions {
   signal?: AbortSignal;
-  /** Default 30 s, from sending to the answer's first byte. */
+  /** Default 30 s, from sending to the answer's end. */
   timeoutMs?: number;
 }
 export interface ListOptions extends CallOptions {

@@ -1,5 +1,4 @@
 // Reconcile loops: informers say which names to look at, workers look, failures come back later.
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Informer } from './informer.ts';
 import type { KubeObject } from './objects.ts';
@@ -83,13 +82,11 @@ export class Controller {
     this.#abort.abort();
     for (const off of this.#unsubscribe.splice(0)) off();
     const ended = this.#queue.close().then(() => Promise.all(this.#workers));
-    const inTime = new AbortController();
-    await Promise.race([ended, sleep(STOP_MS, 'late', { signal: inTime.signal }).catch(() => undefined)]).then(
-      (how) => {
-        if (how === 'late') log?.error({ controller }, 'a reconcile does not stop; leaving it behind');
-      },
-    );
-    inTime.abort();
+    const late = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => late.resolve(true), STOP_MS);
+    void ended.then(() => late.resolve(false));
+    if (await late.promise) log?.error({ controller }, 'a reconcile does not stop; leaving it behind');
+    clearTimeout(timer);
   }
 
   async #work(): Promise<void> {

@@ -60,7 +60,10 @@ export class LeaderElection {
     }
   }
 
-  /** Campaigns, leads, campaigns again, until `stop`. */
+  /**
+   * Campaigns, leads, campaigns again, until `stop`. Rejects where the work goes on although the lease may be another's
+   * by now: then there are two who do it, and only the end of this process helps.
+   */
   run(): Promise<void> {
     return (this.#running ??= this.#run());
   }
@@ -68,7 +71,8 @@ export class LeaderElection {
   /** Ends the work, then gives the lease back, so that another takes over at once. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    await this.#running;
+    // Whoever called `run` was told of its failure.
+    await this.#running?.catch(() => undefined);
   }
 
   async #run(): Promise<void> {
@@ -90,26 +94,39 @@ export class LeaderElection {
     });
     let over = false;
     void work.then(() => (over = true));
-    await this.#renewUntilLost(since, () => over);
+    const renewed = await this.#renewUntilLost(since, () => over);
     lost.abort(new Error(`lease ${name} is lost or given back`));
-    await work;
+    const left = renewed + this.#options.leaseDurationMs - performance.now();
+    const tooLate = new AbortController();
+    const deadline = sleep(Math.max(0, left), undefined, { signal: tooLate.signal }).then(
+      () => {
+        throw new Error(`lease ${name} is over and its work goes on; end this process`);
+      },
+      () => undefined,
+    );
+    await Promise.race([work, deadline]);
+    tooLate.abort();
     await this.#release();
     log?.info({ lease: name, identity }, 'no longer leading');
   }
 
-  /** Returns when renewing failed for too long, when somebody else leads, when the work is over, or on stop. */
-  async #renewUntilLost(since: number, isOver: () => boolean): Promise<void> {
+  /**
+   * Goes on until renewing failed for too long, somebody else leads, the work is over, or `stop`. Returns when the lease
+   * was last renewed (our clock).
+   */
+  async #renewUntilLost(since: number, isOver: () => boolean): Promise<number> {
     const { renewDeadlineMs, retryPeriodMs, identity } = this.#options;
     let renewed = since;
     const left = (): number => renewed + renewDeadlineMs - performance.now();
     while (left() > 0) {
       await this.#pause(Math.min(retryPeriodMs, left()));
-      if (this.#abort.signal.aborted || isOver() || left() <= 0) return;
+      if (this.#abort.signal.aborted || isOver() || left() <= 0) break;
       // A try that hangs is cut off when the time is up.
       const at = await this.#try(left());
       if (at !== undefined) renewed = at;
-      else if (this.#leader !== identity) return;
+      else if (this.#leader !== identity) break;
     }
+    return renewed;
   }
 
   /** Takes or renews the lease if it may: the time (our clock) before it was sent, or undefined where it is not ours. */
