@@ -49,6 +49,7 @@ export class ContainerWorker {
   private prefetched: Promise<ReadyImage> | undefined;
   private starting: Promise<void> | undefined;
   private ending: Promise<void> | undefined;
+  private collecting: Promise<boolean> | undefined;
   private cancelled = false;
   private deadline = Infinity;
   private prober: Prober | undefined;
@@ -142,6 +143,11 @@ export class ContainerWorker {
 
   /** Notes the end of the present run, if it has ended; true when that is news. */
   async collectExit(adopting = false): Promise<boolean> {
+    this.collecting ??= this.collect(adopting).finally(() => (this.collecting = undefined));
+    return await this.collecting;
+  }
+
+  private async collect(adopting: boolean): Promise<boolean> {
     const { run } = this;
     const { host, layout } = this.inputs;
     if (run?.phase !== 'running') return false;
@@ -221,6 +227,7 @@ export class ContainerWorker {
         cancelled: () => this.cancelled,
       });
       if (!run) return this.takeBack(before);
+      this.prefetched = undefined;
       this.pullBackOff.reset();
       this.configBackOff.reset();
       if (before) this.crash.grow();
@@ -235,6 +242,7 @@ export class ContainerWorker {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof Cancelled || error instanceof SetupError) return this.takeBack(before);
     if (error instanceof ImageError) {
+      this.prefetched = undefined;
       this.live.waiting = { reason: error.reason, message };
       this.pullBackOff.fail();
       return;
@@ -295,6 +303,7 @@ export class ContainerWorker {
     } catch (error) {
       host.log.error({ container: container.name, err: error }, 'container not ended, will be tried again');
     } finally {
+      if (!this.stopped) await this.collectExit();
       this.ending = undefined;
       this.inputs.wake();
     }
@@ -334,9 +343,9 @@ export class ContainerWorker {
   }
 
   private takeImage(): Promise<ReadyImage> {
-    const image = this.prefetched ?? this.image();
-    this.prefetched = undefined;
-    return image;
+    // Kept until the container runs: a start that waits for a volume does not ask for the image again.
+    this.prefetched ??= this.image();
+    return this.prefetched;
   }
 
   private image(): Promise<ReadyImage> {

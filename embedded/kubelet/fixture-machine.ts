@@ -151,6 +151,21 @@ export class TestMachine {
     }
   }
 
+  deleted(pod: Pod, graceSeconds: number): Pod {
+    return deleted(pod, graceSeconds);
+  }
+
+  /** Waits until nothing is left of any pod. */
+  async clean(): Promise<void> {
+    const deadline = Date.now() + 10_000;
+    for (;;) {
+      const remains = await this.remains();
+      if (remains.length === 0) return;
+      if (Date.now() > deadline) throw new Error(`left behind: ${remains.join('; ')}`);
+      await sleep(30);
+    }
+  }
+
   /** Everything a pod could leave behind, as text lines; empty when all is clean. */
   async remains(): Promise<string[]> {
     const links = await run(['ip', '-n', this.netns, '-o', 'link']);

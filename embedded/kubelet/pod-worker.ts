@@ -56,7 +56,7 @@ export class PodWorker {
       record: this.record,
       pod: () => this.pod,
       save: () => this.file.save(this.record),
-      wake: () => this.wake(),
+      wake: (afterMs) => this.wake(afterMs),
     });
     for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
       const record = (this.record.containers[container.name] ??= {});
@@ -108,7 +108,7 @@ export class PodWorker {
       return;
     }
     this.dirty = true;
-    this.working ??= this.work().finally(() => (this.working = undefined));
+    this.working ??= this.work();
   }
 
   /** Of one container; used by logs and exec. */
@@ -152,6 +152,8 @@ export class PodWorker {
   }
 
   private async work(): Promise<void> {
+    // What is said in one turn is done in one pass.
+    await Promise.resolve();
     while (this.dirty && !this.stopped) {
       this.dirty = false;
       try {
@@ -161,6 +163,7 @@ export class PodWorker {
         this.wake(RETRY_MS);
       }
     }
+    this.working = undefined;
   }
 
   private async sync(): Promise<void> {
@@ -226,7 +229,9 @@ export class PodWorker {
   /** Asks every container to end, sidecars after the others; true when all have. Does not wait for them. */
   private async killAll(graceSeconds: number): Promise<boolean> {
     const sidecars = (this.pod.spec.initContainers ?? []).filter(isSidecar).reverse();
-    const first = [...this.containers.values()].filter((worker) => !sidecars.includes(worker.spec));
+    const first = [...this.containers.values()].filter(
+      (worker) => !sidecars.some(({ name }) => name === worker.spec.name),
+    );
     const ended = await Promise.all(first.map((worker) => worker.end(graceSeconds)));
     if (ended.includes(false)) return false;
     for (const container of sidecars) if (!(await this.worker(container).end(graceSeconds))) return false;
@@ -251,7 +256,8 @@ export class PodWorker {
     const status = podStatus(inputs);
     if (this.written && saysTheSame(status, this.written)) return;
     const waited = Date.now() - this.unsettledSince;
-    if (!this.deleting && isSettling(inputs) && !this.setup.problem && waited < SETTLE_MS) {
+    const over = status.phase === 'Succeeded' || status.phase === 'Failed';
+    if (!over && !this.deleting && isSettling(inputs) && !this.setup.problem && waited < SETTLE_MS) {
       return this.wake(SETTLE_MS - waited);
     }
     await this.host.writeStatus(this.pod, status);
