@@ -1,6 +1,7 @@
 // Defaults and rules: what is filled in, what is refused, under which field and with which words.
 import { describe, expect, it } from 'vitest';
 import { admitFor } from '../../core/testing.ts';
+import { definePlugin } from '../../core/index.ts';
 import type { Disk, Vmi, Volume } from '../../core/index.ts';
 import { testVolumes, vmiOf } from './fixtures.ts';
 import disks from './index.ts';
@@ -246,5 +247,43 @@ describe('rules', () => {
       (vmi.spec.domain as { ioThreadsPolicy?: unknown }).ioThreadsPolicy = junk;
       expect((await causesOf(vmi)).length).toBeGreaterThan(0);
     }
+  });
+});
+
+describe('a kind that holds a template', () => {
+  const kinds = definePlugin({
+    name: 'test-kinds',
+    version: '0.0.0',
+    summary: 'a kind of tests',
+    setup: () => ({
+      kinds: [
+        {
+          resource: { group: 'test', version: 'v1', plural: 'machines', kind: 'Machine', namespaced: true },
+          singular: 'machine',
+          shortNames: [],
+          versions: [{ name: 'v1' }],
+          columns: [],
+          statusSubresource: false,
+          template: 'spec.template',
+        },
+      ],
+    }),
+  });
+  const machine = (vmi: Vmi) => ({
+    apiVersion: 'test/v1',
+    kind: 'Machine',
+    metadata: { name: 'm', namespace: 'ns' },
+    spec: { template: { spec: vmi.spec } },
+  });
+
+  it('has its causes at their own places', async () => {
+    const object = machine(one({ disk: { bus: 'ide' } }));
+    const { causes } = await admitFor({ plugins: [...plugins, kinds], object });
+    expect(causes.map(({ field }) => field)).toEqual(['spec.template.spec.domain.devices.disks[0].disk.bus']);
+  });
+
+  it('is not completed: its VMIs are', async () => {
+    const object = machine(vmiOf([], { volumes: [{ name: 'x', test: {} } as Volume] }));
+    expect(await admitFor({ plugins: [...plugins, kinds], object })).toMatchObject({ object, causes: [] });
   });
 });
