@@ -6,7 +6,7 @@ import { guestBytes } from './memory.ts';
 const GIB = 2 ** 30;
 /** Each root port has a bus number; q35's first bus holds 31 of them. */
 const MAX_PORTS = 31;
-/** Conventional PCI: they share one bridge, which takes one port. */
+/** Conventional PCI: they share a bridge, which libvirt adds with a port of its own. */
 const CONVENTIONAL = new Set(['virtio-transitional', 'e1000', 'rtl8139', 'pcnet', 'ne2k_pci', 'i6300esb']);
 
 const busOf = (device: Element): string | undefined =>
@@ -52,9 +52,7 @@ function freePorts(devices: readonly Element[], guest: number): number {
 
 function rootPorts(vmi: Vmi, domain: DomainDraft): void {
   const devices = domain.at('devices').element.children;
-  const pci = devices.filter(isPci);
-  const express = pci.filter((device) => !CONVENTIONAL.has(modelOf(device)));
-  const used = express.length + (express.length < pci.length ? 1 : 0);
+  const used = devices.filter((device) => isPci(device) && !CONVENTIONAL.has(modelOf(device))).length;
   const total = Math.min(used + freePorts(devices, guestBytes(vmi.spec.domain)), MAX_PORTS);
   domain.device(el('controller', { type: 'pci', index: 0, model: 'pcie-root' }));
   for (let index = 1; index <= total; index++) {
