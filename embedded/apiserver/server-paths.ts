@@ -10,6 +10,7 @@ import { unknownPath } from './status.ts';
 
 const HEALTH = new Set(['/healthz', '/livez', '/readyz', '/healthz/ping', '/livez/ping', '/readyz/ping']);
 const PROTOBUF = /application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
+const OPENAPI_V2_TYPE = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 const FOREIGN_TIMEOUT_MS = 2000;
 
 /** Open to everyone, also without credentials. */
@@ -85,7 +86,8 @@ async function foreignLists(env: Environment, call: Call): Promise<Map<string, J
 
 function openApi2(env: Environment, call: Call): Answer {
   const accept = call.request.headers.accept ?? '';
-  const type = PROTOBUF.exec(accept)?.[0];
-  if (type !== undefined) call.response.setHeader('content-type', type);
-  return { code: 200, body: openApiV2(env, type === undefined ? 'json' : 'protobuf') };
+  const isProtobuf = PROTOBUF.test(accept);
+  // The form with a dot is the valid media type; clients may ask for one with an at sign.
+  if (isProtobuf) call.response.setHeader('content-type', OPENAPI_V2_TYPE);
+  return { code: 200, body: openApiV2(env, isProtobuf ? 'protobuf' : 'json') };
 }

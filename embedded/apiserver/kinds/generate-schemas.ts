@@ -129,5 +129,6 @@ function schemaOf(name: string, type: string, format: string): Schema {
 }
 
 for (const entry of BUILT_IN) define(entry.model);
+for (const shared of ['V1ListMeta', 'V1DeleteOptions', 'V1Status']) define(shared);
 writeFileSync(join(import.meta.dirname, 'schemas.json'), JSON.stringify(definitions));
 console.log(`${String(Object.keys(definitions).length)} definitions`);

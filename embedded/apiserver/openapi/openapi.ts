@@ -79,16 +79,17 @@ function pathOf(kind: Kind, version: Version): string {
 }
 
 function nameOf({ kind, version }: Served): string {
-  if (!kind.custom) return version.schema.$ref ?? kind.kind;
+  if (!kind.custom) return published(version.schema.$ref ?? kind.kind);
   return `${kind.group.split('.').reverse().join('.')}.${version.name}.${kind.kind}`;
 }
 
 function definitions(here: Served[], dialect: Dialect): JsonObject {
   const all: JsonObject = {};
   const add = (name: string): void => {
-    if (Object.hasOwn(all, name) || DEFINITIONS[name] === undefined) return;
-    all[name] = {};
-    all[name] = translate(DEFINITIONS[name], dialect, add);
+    const definition = DEFINITIONS[name];
+    if (Object.hasOwn(all, published(name)) || definition === undefined) return;
+    all[published(name)] = {};
+    all[published(name)] = translate(definition, dialect, add);
   };
   add(META);
   add(LIST_META);
@@ -99,7 +100,7 @@ function definitions(here: Served[], dialect: Dialect): JsonObject {
     const name = nameOf(each);
     const id = [{ group: kind.group, version: version.name, kind: kind.kind }];
     if (kind.custom) all[name] = customDefinition(version, dialect, add);
-    else add(name);
+    else add(version.schema.$ref ?? '');
     all[name] = { ...asObject(all[name]), 'x-kubernetes-group-version-kind': id };
     if (kind.isReview) continue;
     all[`${name}List`] = {
@@ -108,7 +109,7 @@ function definitions(here: Served[], dialect: Dialect): JsonObject {
       properties: {
         ...{ apiVersion: { type: 'string' }, kind: { type: 'string' } },
         items: { type: 'array', items: reference(name, dialect) },
-        metadata: reference(LIST_META, dialect),
+        metadata: reference(published(LIST_META), dialect),
       },
       'x-kubernetes-group-version-kind': [{ group: kind.group, version: version.name, kind: `${kind.kind}List` }],
     };
@@ -118,15 +119,23 @@ function definitions(here: Served[], dialect: Dialect): JsonObject {
 
 function customDefinition(version: Version, dialect: Dialect, add: (name: string) => void): JsonObject {
   const schema = asObject(translate(version.schema, dialect, add));
+  if (dialect === 'v2' && version.schema['x-kubernetes-preserve-unknown-fields'] === true) return { type: 'object' };
   return {
     ...schema,
     type: 'object',
     properties: {
       ...asObject(schema['properties']),
       ...{ apiVersion: { type: 'string' }, kind: { type: 'string' } },
-      metadata: reference(META, dialect),
+      metadata: reference(published(META), dialect),
     },
   };
+}
+
+/** The name of a built-in definition in the documents: clients show what follows the last dot. */
+function published(model: string): string {
+  const [, group = '', rest = ''] = /^(Core|Events)?V1(.*)$/.exec(model) ?? [];
+  if (rest === '') return model;
+  return `io.k8s.api.${group === '' ? '' : `${group.toLowerCase()}.`}v1.${rest}`;
 }
 
 function reference(name: string, dialect: Dialect): JsonObject {
@@ -141,7 +150,7 @@ function translate(schema: Schema, dialect: Dialect, add: (name: string) => void
   if (schema.$ref !== undefined) {
     add(schema.$ref);
     const own = Object.entries(schema).filter(([name]) => name !== '$ref');
-    const target = { $ref: ROOTS[dialect] + schema.$ref };
+    const target = { $ref: ROOTS[dialect] + published(schema.$ref) };
     return own.length === 0 || dialect === 'v2' ? target : { ...Object.fromEntries(own), allOf: [target] };
   }
   const keepsUnknown = schema['x-kubernetes-preserve-unknown-fields'] === true;

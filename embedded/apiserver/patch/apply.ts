@@ -104,7 +104,8 @@ export function serverSideApply(
     (left, entry) => subtract(left, entry.fieldsV1),
     subtract(mine?.fieldsV1 ?? {}, wanted),
   );
-  const result = asObject(remove(merged, dropped, schema, resolve));
+  const kept = others.reduce((all, entry) => union(all, entry.fieldsV1), wanted);
+  const result = asObject(remove(merged, dropped, kept, schema, resolve));
   const entry: Manager = {
     manager: request.manager,
     operation: 'Apply',
@@ -160,8 +161,14 @@ function managersOf(live: JsonObject, schema: Schema, resolve: Resolve): Manager
   if (recorded.length > 0 || live['metadata'] === undefined) return recorded;
   const fields = subtract(fieldsOf(live, schema, resolve), UNOWNED);
   if (isEmpty(fields) || asObject(live['metadata'])['uid'] === undefined) return [];
-  const before = { manager: 'before-first-apply', operation: 'Update', fieldsType: 'FieldsV1' } as const;
-  return [{ ...before, apiVersion: asString(live['apiVersion']), time: now(), fieldsV1: fields }];
+  // What kubectl's client-side apply set is its own; everything else was simply there before.
+  const applied = intersect(lastApplied(live, schema, resolve), fields);
+  const shared = { operation: 'Update', fieldsType: 'FieldsV1', apiVersion: asString(live['apiVersion']) } as const;
+  const managers: Manager[] = [
+    { ...shared, manager: 'kubectl-client-side-apply', time: now(), fieldsV1: applied },
+    { ...shared, manager: 'before-first-apply', time: now(), fieldsV1: subtract(fields, applied) },
+  ];
+  return managers.filter((entry) => !isEmpty(entry.fieldsV1));
 }
 
 function withManagers(object: JsonObject, managers: Manager[]): JsonObject {
@@ -218,18 +225,19 @@ function mergeValues(live: unknown, applied: unknown, schema: Schema, resolve: R
   return result;
 }
 
-/** Takes the fields of a set out of a value; containers that become empty by it go as well. */
-function remove(value: unknown, set: FieldSet, schema: Schema, resolve: Resolve): unknown {
+/** Takes the fields of a set out of a value; containers that become empty by it go as well, unless somebody owns them. */
+function remove(value: unknown, set: FieldSet, owned: FieldSet, schema: Schema, resolve: Resolve): unknown {
   const parts = elements(value, schema, resolve);
   if (parts === undefined) return value;
   const kept = [...parts].flatMap(([element, part]) => {
     const child = set[element];
     if (child === undefined) return [[element, part.value] as const];
-    if (isEmpty(child)) return [];
-    const left = remove(part.value, child, part.schema, resolve);
+    const isOwned = owned[element] !== undefined;
+    if (isEmpty(child)) return isOwned ? [[element, part.value] as const] : [];
+    const left = remove(part.value, child, owned[element] ?? {}, part.schema, resolve);
     const isItem = element.startsWith('k:');
     const goes = isItem ? '.' in child : isObject(left) && Object.keys(left).length === 0;
-    return goes ? [] : [[element, left] as const];
+    return goes && !isOwned ? [] : [[element, left] as const];
   });
   if (Array.isArray(value)) return kept.map(([, item]) => item);
   return Object.fromEntries(kept.map(([element, item]) => [element.slice(2), item]));

@@ -9,7 +9,7 @@ export const NAMESPACE_LABEL = 'kubernetes.io/metadata.name';
 export const namespaceStrategy: Strategy = {
   prepare(namespace, old) {
     const { name = '' } = namespace.metadata;
-    const labels = { ...namespace.metadata.labels, ...(name === '' ? {} : { [NAMESPACE_LABEL]: name }) };
+    const labels = { ...namespace.metadata.labels, ...(/^[a-z0-9-]+$/.test(name) ? { [NAMESPACE_LABEL]: name } : {}) };
     const spec = old === undefined ? { finalizers: ['kubernetes'], ...asObject(namespace.spec) } : old.spec;
     const status = old === undefined ? { phase: 'Active' } : namespace.status;
     return { ...namespace, metadata: { ...namespace.metadata, labels }, spec, status };
