@@ -1,5 +1,6 @@
 // The agent against real launchers: libvirt and QEMU in containers, a small API server beside them.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
@@ -9,9 +10,7 @@ import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { definePlugin } from '../core/index.ts';
-import type { Action, KubeObject, Vmi } from '../core/index.ts';
-import { parseXml } from '../core/domain/xml.ts';
+import type { KubeObject, Vmi } from '../core/index.ts';
 import { createHost } from '../core/host.ts';
 import { TestApiServer } from '../core/kube/testing/api-server.ts';
 import { writeBundle } from '../launcher/container.ts';
@@ -19,7 +18,9 @@ import { prepareLauncherImage } from '../launcher/prepare.ts';
 import { startAgent } from './agent.ts';
 import type { Agent } from './agent.ts';
 import { TAKEN_OVER } from './bridge.ts';
-import { startPod, testDisk, testDomain, until } from './testing.ts';
+import type { TestAgentOptions } from './testing-agent.ts';
+import { testPlugin } from './testing-plugin.ts';
+import { startPod, until } from './testing.ts';
 import type { TestPod } from './testing.ts';
 
 const execute = promisify(execFile);
@@ -33,58 +34,6 @@ let agent: Agent;
 let pods: TestPod[];
 /** While it exists the step `mark` fails. */
 let obstacle: string;
-
-/** Writes a file of the VMI's name on the node: what must be gone when the VMI is. */
-const mark: Action = {
-  async apply({ vmi }) {
-    if (existsSync(obstacle)) throw new Error('an obstacle is in the way');
-    writeFileSync(join(dir, `mark-${vmi.name}`), '');
-    return { at: `mark-${vmi.name}` };
-  },
-  async revert(_context, _args, result) {
-    expect(result).toMatchObject({ at: expect.stringContaining('mark-') });
-    for (const name of readdirSync(dir)) if (name === (result as { at: string }).at) rmSync(join(dir, name));
-  },
-};
-const disk: Action = {
-  async apply({ sandbox }) {
-    await sandbox.writeFile('/var/run/kubevirt/disk.raw', testDisk());
-  },
-};
-const tap: Action = {
-  async apply({ sandbox }) {
-    await sandbox.exec(['ip', 'tuntap', 'add', 'tap0', 'mode', 'tap', 'user', String(sandbox.user.uid)], { in: 'net' });
-  },
-};
-
-const plugin = definePlugin({
-  name: 'test',
-  version: '1.0.0',
-  summary: 'a whole guest',
-  actions: async () => ({ actions: { mark, disk, tap } }),
-  setup: () => ({
-    prepareDomain({ vmi, result }, plan) {
-      plan.step({ id: 'mark', action: 'mark' });
-      plan.step({ id: 'disk', action: 'disk' });
-      plan.step({ id: 'tap', action: 'tap' });
-      // A domain that needs what a step found out: only the last plan has it.
-      const found = result('mark') as { at: string } | undefined;
-      const at = `/var/run/kubevirt-private/${vmi.metadata.uid}`;
-      const devices = `<serial type='unix'><source mode='bind' path='${at}/virt-serial0'/><target port='0'/></serial>
-        <graphics type='vnc'><listen type='socket' socket='${at}/virt-vnc'/></graphics>
-        <interface type='ethernet'><target dev='tap0' managed='no'/><model type='virtio'/></interface>`;
-      const tree = parseXml(
-        testDomain(`${vmi.metadata.namespace}_${found?.at}`, '/var/run/kubevirt/disk.raw', devices),
-      );
-      plan.domain.set(tree.attrs);
-      for (const child of tree.children) {
-        if (child.tag !== 'devices') plan.domain.merge(child);
-        else for (const device of child.children) plan.domain.device(device);
-      }
-      plan.migratable({ reason: 'DisksNotLiveMigratable', message: 'the disk is of this node' });
-    },
-  }),
-});
 
 const vmiPath = (name: string) => `/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances/${name}`;
 const podPath = (name: string) => `/api/v1/namespaces/default/pods/virt-launcher-${name}`;
@@ -135,17 +84,15 @@ function change(path: string, metadata: object): void {
 }
 const deleteVmi = (name: string) => change(vmiPath(name), { deletionTimestamp: new Date().toISOString() });
 
+const options = () => ({
+  nodeName: NODE,
+  cluster: { launcherImage: 'launcher', virtType: 'qemu', imageVolumes: false } as const,
+  stateDir: join(dir, 'state'),
+  tls: { ...server.authority.sign('agent', ['127.0.0.1']), ca: server.authority.cert },
+  listen: { host: '127.0.0.1', port: 0 },
+});
 const start = (): Promise<Agent> =>
-  startAgent({
-    client: server.client(),
-    host: createHost([{ plugin }], { log }),
-    nodeName: NODE,
-    cluster: { launcherImage: 'launcher', virtType: 'qemu', imageVolumes: false },
-    stateDir: join(dir, 'state'),
-    tls: { ...server.authority.sign('agent', ['127.0.0.1']), ca: server.authority.cert },
-    listen: { host: '127.0.0.1', port: 0 },
-    log,
-  });
+  startAgent({ ...options(), client: server.client(), host: createHost([{ plugin: testPlugin(dir) }], { log }), log });
 
 let client: { cert: string; key: string };
 const tls = () => ({ ...client, ca: server.authority.cert });
@@ -369,20 +316,52 @@ describe('an agent that comes back', () => {
     await gone('orphan-dead', dead);
   });
 
-  it('goes on with a start that was cut off anywhere', async () => {
-    for (let ms = 0; ms < 500; ms += 70) {
-      const name = `cut-${ms}`;
-      const pod = await handOver(name);
-      await new Promise((resolve) => setTimeout(resolve, ms));
-      await agent.stop();
-      agent = await start();
-      await phase(name, 'Running');
-      expect(events(name).filter(([reason]) => reason === 'Started').length).toBeLessThanOrEqual(1);
-      change(vmiPath(name), { deletionTimestamp: new Date(Date.now() - 60_000).toISOString() });
-      await phase(name, 'Failed');
-      await gone(name, pod);
+  it('was killed at any moment of a start, a life or an end: all converges, and no guest stops', async () => {
+    await agent.stop();
+    const argument = JSON.stringify({ ...options(), kubeconfig: server.kubeconfig(), dir } satisfies TestAgentOptions);
+    const script = new URL('./testing-agent.ts', import.meta.url).pathname;
+    let victim: ChildProcess | undefined;
+    const launch = () =>
+      (victim = spawn(process.execPath, [script, argument], { stdio: ['ignore', 'inherit', 'inherit'] }));
+    const kill = async () => {
+      // An agent that ended by itself is a bug of its own.
+      expect([victim?.exitCode, victim?.signalCode]).toEqual([null, null]);
+      const end = victim && new Promise((resolve) => victim?.once('exit', resolve));
+      victim?.kill('SIGKILL');
+      await end;
+    };
+    const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+    try {
+      for (const [index, ms] of [0, 60, 120, 200, 300, 450].entries()) {
+        const name = `killed-${index}`;
+        const pod = await handOver(name);
+        launch();
+        // The moment that the agent is at it: its journal is there, or the VMI goes on without one.
+        await until('the agent to begin', () => existsSync(join(dir, `mark-${name}`)));
+        await pause(ms);
+        await kill();
+        launch();
+        await phase(name, 'Running');
+        const qemu = await qemuOf(pod);
+        expect(qemu).toBeGreaterThan(0);
+        await kill();
+        launch();
+        deleteVmi(name);
+        await pause(ms);
+        await kill();
+        // Whether it was still running or had been told to end: it was not killed by this.
+        expect(events(name).filter(([reason]) => reason === 'Started').length).toBeLessThanOrEqual(1);
+        launch();
+        await phase(name, 'Succeeded');
+        expect(vmiOf(name)?.metadata.finalizers).toEqual([]);
+        await gone(name, pod);
+        await kill();
+      }
+    } finally {
+      victim?.kill('SIGKILL');
     }
-  }, 60_000);
+    agent = await start();
+  }, 90_000);
 });
 
 describe('the server', () => {

@@ -12,6 +12,7 @@ import {
   PausedReason,
   ShutdownFlag,
   ShutoffReason,
+  UndefineFlag,
   isNoDomain,
   procedures as p,
 } from './libvirt/index.ts';
@@ -79,6 +80,11 @@ export class Guest {
     if (reason === PausedReason.user) return { is: 'paused', by: 'user' };
     if (reason === PausedReason.crashed) return { is: 'ended', how: 'crashed' };
     return { is: 'paused', by: reason === PausedReason.ioError ? 'ioError' : 'libvirt' };
+  }
+
+  /** Forgets a guest that does not run; what it wrote into its firmware's variables stays. */
+  async undefine(): Promise<void> {
+    await this.#connection.call(p.domainUndefineFlags, { domain: this.#domain, flags: UndefineFlag.keepNvram });
   }
 
   async start(): Promise<void> {

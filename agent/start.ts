@@ -58,6 +58,8 @@ export async function startGuest(
   const state = guest ? await guest.state() : { is: 'absent' as const };
   if (state.is === 'running' || state.is === 'paused' || state.is === 'ended') return planned;
   if (journal.guest === 'started') return planned;
+  // Left by a start that did not come to its end; its plan need not be today's.
+  await guest?.undefine();
   guest = await Guest.define(connection, toXml(planned.domain));
   if (journal.guest === 'none') {
     context.events.event(vmi, 'Normal', 'Created', 'VirtualMachineInstance defined.');

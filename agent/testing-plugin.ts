@@ -1,0 +1,61 @@
+// For tests: a plugin that makes a whole guest, with steps on the node, in the pod and in its network namespace.
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { definePlugin } from '../core/index.ts';
+import type { Action, Plugin } from '../core/index.ts';
+import { parseXml } from '../core/domain/xml.ts';
+import { testDisk, testDomain } from './testing.ts';
+
+/**
+ * The step `mark` leaves a file `mark-<name of the VMI>` in `dir`, which must be gone when the VMI is; it fails while there
+ * is a file `obstacle`.
+ */
+export function testPlugin(dir: string): Plugin {
+  const mark: Action = {
+    async apply({ vmi }) {
+      if (existsSync(join(dir, 'obstacle'))) throw new Error('an obstacle is in the way');
+      writeFileSync(join(dir, `mark-${vmi.name}`), '');
+      return { at: `mark-${vmi.name}` };
+    },
+    async revert({ vmi }) {
+      rmSync(join(dir, `mark-${vmi.name}`), { force: true });
+    },
+  };
+  const disk: Action = {
+    async apply({ sandbox }) {
+      await sandbox.writeFile('/var/run/kubevirt/disk.raw', testDisk());
+    },
+  };
+  const tap: Action = {
+    async apply({ sandbox }) {
+      const user = String(sandbox.user.uid);
+      await sandbox.exec(['ip', 'link', 'del', 'tap0'], { in: 'net' }).catch(() => undefined);
+      await sandbox.exec(['ip', 'tuntap', 'add', 'tap0', 'mode', 'tap', 'user', user], { in: 'net' });
+    },
+  };
+  return definePlugin({
+    name: 'test',
+    version: '1.0.0',
+    summary: 'a whole guest',
+    actions: async () => ({ actions: { mark, disk, tap } }),
+    setup: () => ({
+      prepareDomain({ vmi, result }, plan) {
+        for (const id of ['mark', 'disk', 'tap']) plan.step({ id, action: id });
+        // A domain that needs what a step found out: only the last plan has it.
+        const found = result('mark') as { at: string } | undefined;
+        const at = `/var/run/kubevirt-private/${vmi.metadata.uid}`;
+        const devices = `<serial type='unix'><source mode='bind' path='${at}/virt-serial0'/><target port='0'/></serial>
+        <graphics type='vnc'><listen type='socket' socket='${at}/virt-vnc'/></graphics>
+        <interface type='ethernet'><target dev='tap0' managed='no'/><model type='virtio'/></interface>`;
+        const name = `${vmi.metadata.namespace}_${found?.at}`;
+        const tree = parseXml(testDomain(name, '/var/run/kubevirt/disk.raw', devices));
+        plan.domain.set(tree.attrs);
+        for (const child of tree.children) {
+          if (child.tag !== 'devices') plan.domain.merge(child);
+          else for (const one of child.children) plan.domain.device(one);
+        }
+        plan.migratable({ reason: 'DisksNotLiveMigratable', message: 'the disk is of this node' });
+      },
+    }),
+  });
+}
