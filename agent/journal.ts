@@ -1,5 +1,5 @@
 // What was done to this node for one VMI, on disk before it is done, so that it can be undone after any crash.
-import { appendFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Json, Step } from '../core/index.ts';
 import type { Outcome } from './vmi-status.ts';
@@ -59,7 +59,10 @@ export class Journal {
   static async load(dir: string, uid: string): Promise<Journal | undefined> {
     const file = fileOf(dir, uid);
     const text = await readFile(file, 'utf8').catch(() => '');
-    const entries = entriesOf(text);
+    // A crash can leave the last line unfinished: what it says was not done yet, and what comes next needs a line of its own.
+    const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+    if (whole !== text) await truncate(file, Buffer.byteLength(whole));
+    const entries = entriesOf(whole);
     const first = entries[0];
     if (!first || !('owner' in first)) return undefined;
     const journal = new Journal(file, first.owner);
@@ -146,8 +149,7 @@ function fileOf(dir: string, uid: string): string {
   return join(dir, `${uid}.jsonl`);
 }
 
-/** A crash can leave the last line unfinished: what it says was not done yet. */
 function entriesOf(text: string): Entry[] {
-  const lines = text.split('\n').slice(0, -1);
+  const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => JSON.parse(line) as Entry);
 }

@@ -1,0 +1,187 @@
+import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Action, Json, Step } from '../core/index.ts';
+import type { Chain } from '../core/steps.ts';
+import { Journal } from './journal.ts';
+import { StepRunner } from './steps.ts';
+
+const OWNER = { namespace: 'default', name: 'vm', uid: 'uid-1', containerId: 'runc://none-such-container' };
+const CONTAINER = { pid: process.pid, startTime: '0', uid: 107, gid: 107 };
+
+let dir: string;
+/** What was done, in order. */
+let done: string[];
+let actions: Record<string, Action>;
+let runner: StepRunner;
+const signal = new AbortController().signal;
+const journals = () => join(dir, 'journal');
+const open = () => Journal.open(journals(), OWNER);
+
+const step = (id: string, action = 'note', args: Record<string, Json> = {}): Step => ({
+  id,
+  plugin: 'p',
+  action,
+  args,
+});
+const chain = (phase: Chain['phase'], ...steps: Step[]): Chain => ({ phase, subject: steps[0]?.id ?? '', steps });
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'vl-steps-'));
+  done = [];
+  actions = {
+    note: {
+      apply: async (_context, args) => {
+        done.push(`+${String(args['n'])}`);
+        return { n: args['n'] ?? null };
+      },
+      revert: async (_context, args, result) =>
+        void done.push(`-${String(args['n'])}${result === undefined ? '?' : ''}`),
+    },
+    fail: {
+      apply: async () => {
+        done.push('+fail');
+        throw new Error('no luck');
+      },
+      revert: async (_context, _args, result) => void done.push(`-fail${result === undefined ? '?' : ''}`),
+    },
+  };
+  runner = new StepRunner({
+    action: async (_plugin, name) => actions[name] as Action,
+    scratchDir: join(dir, 'scratch'),
+    log: pino({ level: 'silent' }),
+  });
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+const n = (value: string) => step(value, 'note', { n: value });
+
+describe('the step runner', () => {
+  it('applies chains side by side, steps in order, and reverts all in reverse', async () => {
+    const journal = await open();
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    // One chain waits for the other: only side by side can they end.
+    actions['wait'] = { apply: async () => (await gate, void done.push('+waited')) };
+    actions['open'] = { apply: async () => (release(), void done.push('+opened')) };
+    await runner.apply(
+      journal,
+      [chain('disk', step('w', 'wait'), n('a')), chain('network', step('o', 'open'), n('b'))],
+      CONTAINER,
+      signal,
+    );
+    expect(done.indexOf('+waited')).toBeLessThan(done.indexOf('+a'));
+    expect(journal.results).toEqual({ w: null, o: null, a: { n: 'a' }, b: { n: 'b' } });
+    const applied = done.filter((each) => /^\+[ab]$/.test(each));
+    done = [];
+    expect(await runner.revert(journal, signal)).toBe(true);
+    expect(done).toEqual(applied.toReversed().map((each) => each.replace('+', '-')));
+    expect(journal.toRevert).toEqual([]);
+  });
+
+  it('names plugin and step of a failure, lets the other chains end, and applies only the rest later', async () => {
+    const journal = await open();
+    const chains = [chain('disk', n('a'), step('bad', 'fail'), n('c')), chain('network', n('d'))];
+    await expect(runner.apply(journal, chains, CONTAINER, signal)).rejects.toMatchObject({
+      code: 'VL_STEP_FAILED',
+      message: 'step bad of plugin "p" failed: no luck',
+    });
+    expect(done.toSorted()).toEqual(['+a', '+d', '+fail']);
+    actions['fail'] = { apply: async () => void done.push('+better') };
+    done = [];
+    await runner.apply(journal, chains, CONTAINER, signal);
+    expect(done).toEqual(['+better', '+c']);
+  });
+
+  it('reverts from the journal alone, what was begun as well as what was done', async () => {
+    const journal = await open();
+    const chains = [chain('disk', n('a'), n('b'), step('bad', 'fail'))];
+    await runner.apply(journal, chains, CONTAINER, signal).catch(() => undefined);
+    done = [];
+    // Another life of the agent, with nothing but the file.
+    const [again] = await Journal.loadAll(journals());
+    expect(again?.owner).toEqual(OWNER);
+    expect(await runner.revert(again as Journal, signal)).toBe(true);
+    expect(done).toEqual(['-fail?', '-b', '-a']);
+    done = [];
+    const [third] = await Journal.loadAll(journals());
+    expect(await runner.revert(third as Journal, signal)).toBe(true);
+    expect(done).toEqual([]);
+  });
+
+  it('goes on when a step cannot be reverted, and tries that one again', async () => {
+    const journal = await open();
+    let stubborn = true;
+    actions['stubborn'] = {
+      apply: async () => undefined,
+      revert: async () => {
+        if (stubborn) throw new Error('not now');
+        done.push('-stubborn');
+      },
+    };
+    await runner.apply(journal, [chain('disk', n('a'), step('s', 'stubborn'))], CONTAINER, signal);
+    done = [];
+    expect(await runner.revert(journal, signal)).toBe(false);
+    expect(done).toEqual(['-a']);
+    stubborn = false;
+    expect(await runner.revert(journal, signal)).toBe(true);
+    expect(done).toEqual(['-a', '-stubborn']);
+  });
+
+  it('removes scratch folders, whatever came of the step', async () => {
+    const journal = await open();
+    const seen: string[] = [];
+    actions['scratch'] = {
+      apply: async ({ sandbox }) => {
+        seen.push(await sandbox.scratch());
+        throw new Error('no luck');
+      },
+    };
+    await runner.apply(journal, [chain('disk', step('s', 'scratch'))], CONTAINER, signal).catch(() => undefined);
+    expect(seen).toHaveLength(1);
+    expect(readdirSync(join(dir, 'scratch'))).toEqual([]);
+  });
+
+  it('does nothing once it is told to stop', async () => {
+    const aborted = AbortSignal.abort(new Error('stopping'));
+    await expect(runner.apply(await open(), [chain('disk', n('a'))], CONTAINER, aborted)).rejects.toThrow('stopping');
+    expect(done).toEqual([]);
+  });
+});
+
+describe('a journal', () => {
+  it('survives a line that was cut off', async () => {
+    const journal = await open();
+    await runner.apply(journal, [chain('disk', n('a'))], CONTAINER, signal);
+    await journal.guestIs('starting');
+    await journal.end({ phase: 'Failed', message: 'because' });
+    const file = join(journals(), 'uid-1.jsonl');
+    appendFileSync(file, '{"begun":{"id":"x","plu');
+    const [again] = await Journal.loadAll(journals());
+    expect(again?.results).toEqual({ a: { n: 'a' } });
+    expect(again?.guest).toBe('starting');
+    expect(again?.ended).toEqual({ phase: 'Failed', message: 'because' });
+    expect(again?.toRevert.map((each) => each.step.id)).toEqual(['a']);
+    // And what is written after it can be read.
+    await again?.reverted('a');
+    const [third] = await Journal.loadAll(journals());
+    expect(third?.toRevert).toEqual([]);
+  });
+
+  it('is for the agent alone, and goes with remove()', async () => {
+    const journal = await open();
+    const file = join(journals(), 'uid-1.jsonl');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(journals()).mode & 0o777).toBe(0o700);
+    expect(readFileSync(file, 'utf8')).toBe(`${JSON.stringify({ owner: OWNER })}\n`);
+    await journal.remove();
+    await journal.remove();
+    expect(await Journal.loadAll(journals())).toEqual([]);
+  });
+
+  it('takes no name that leads elsewhere', async () => {
+    await expect(Journal.open(journals(), { ...OWNER, uid: '../x' })).rejects.toThrow('is not a uid');
+  });
+});
