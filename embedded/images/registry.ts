@@ -46,7 +46,7 @@ export async function headDigest(ref: ImageReference, login: Login | undefined, 
       throw new RegistryError(refusal(name, response.status));
     } catch (error) {
       if (error instanceof RegistryError) throw error;
-      failure = `failed to do request: Head "${url(scheme)}": ${causeOf(error)}`;
+      failure ||= `failed to do request: Head "${url(scheme)}": ${causeOf(error)}`;
     }
   }
   throw new RegistryError(`failed to resolve reference "${name}": ${failure}`);

@@ -76,8 +76,8 @@ export class ContainerWorker {
     return this.run?.phase === 'running' && this.live.started === true;
   }
 
-  /** What became of a run that an earlier kubelet began. */
-  async adopt(): Promise<void> {
+  /** What became of a run that an earlier kubelet began; after a reboot conmon has no more to say of it. */
+  async adopt(rebooted: boolean): Promise<void> {
     const { run } = this;
     const { host, layout, record } = this.inputs;
     if (run?.phase === 'making') {
@@ -94,7 +94,7 @@ export class ContainerWorker {
         delete record.run;
       }
     }
-    await this.collectExit(true);
+    await this.collectExit(rebooted);
     if (this.run?.phase === 'running') this.probe(this.run);
   }
 
@@ -142,12 +142,12 @@ export class ContainerWorker {
   }
 
   /** Notes the end of the present run, if it has ended; true when that is news. */
-  async collectExit(adopting = false): Promise<boolean> {
-    this.collecting ??= this.collect(adopting).finally(() => (this.collecting = undefined));
+  async collectExit(now = false): Promise<boolean> {
+    this.collecting ??= this.collect(now).finally(() => (this.collecting = undefined));
     return await this.collecting;
   }
 
-  private async collect(adopting: boolean): Promise<boolean> {
+  private async collect(now: boolean): Promise<boolean> {
     const { run } = this;
     const { host, layout } = this.inputs;
     if (run?.phase !== 'running') return false;
@@ -156,7 +156,7 @@ export class ContainerWorker {
       const alive = run.pid !== undefined && (await processStartTime(run.pid)) === run.pidStart;
       if (alive) return false;
       this.deadSince ??= Date.now();
-      if (!adopting && Date.now() - this.deadSince < EXIT_FILE_MS) {
+      if (!now && Date.now() - this.deadSince < EXIT_FILE_MS) {
         this.inputs.wake(200);
         return false;
       }

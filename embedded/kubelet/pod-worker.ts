@@ -80,7 +80,8 @@ export class PodWorker {
   /** Finds out what became of a pod that an earlier kubelet ran; then drives it like any other. */
   async adopt(): Promise<void> {
     await this.setup.adopt();
-    await Promise.all([...this.containers.values()].map((worker) => worker.adopt()));
+    const rebooted = this.record.bootId !== BOOT_ID;
+    await Promise.all([...this.containers.values()].map((worker) => worker.adopt(rebooted)));
     this.record.bootId = BOOT_ID;
     await this.file.save(this.record);
   }
@@ -124,9 +125,11 @@ export class PodWorker {
     return this.pod;
   }
 
-  /** True when the container that exited was ours. */
+  /** True when somebody here waits for that container's exit. */
   exited(id: string): boolean {
-    const worker = [...this.containers.values()].find((candidate) => candidate.run?.id === id);
+    const worker = [...this.containers.values()].find(
+      (candidate) => candidate.run?.id === id && candidate.run.phase !== 'exited',
+    );
     worker?.notify();
     if (worker) this.wake();
     return worker !== undefined;

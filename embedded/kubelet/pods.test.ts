@@ -21,7 +21,8 @@ const WAIT = 'trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
 
 async function log(pod: Pod, container = 'main', attempt = 0): Promise<string> {
   const file = path.join(machine.stateDir, 'pods', pod.metadata.uid ?? '', 'logs', container, `${attempt}.log`);
-  return (await readFile(file, 'utf8')).replace(/^\S+ std(?:out|err) [FP] /gm, '');
+  const lines = (await readFile(file, 'utf8')).replace(/^\S+ \S+ P (.*)\n/gm, '$1');
+  return lines.replace(/^(.*?)\S+ std(?:out|err) F /gm, '$1');
 }
 
 function apply(spec: Partial<PodSpec>): Pod {

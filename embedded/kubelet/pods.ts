@@ -39,6 +39,8 @@ export class Pods {
     await host.network.releaseLeases((uid) => known.has(uid));
     await host.exits.start((id) => {
       for (const worker of this.workers.values()) if (worker.exited(id)) return;
+      // Of a container already taken away: conmon's word came last.
+      void host.exits.forget(id);
     });
     for (const pod of present) this.apply(pod);
     // Exits come as events; this finds those of a conmon that was killed.
