@@ -105,10 +105,14 @@ export interface TestNet {
   snapshot(): Promise<string>;
   /** A guest whose NIC is a port of the pod's in-pod bridge, as QEMU's would be by the tap. */
   guest(mac: string): Promise<TestGuest>;
+  /** Boots a guest from this raw disk, with its NIC on the pod's tap, as the user who may open it. */
+  boot(disk: string, tap: string, mac: string, mtu: number): void;
   /** Listens on these ports in a namespace; each answers with the address that it sees. */
   serve(namespace: string, ports: readonly number[]): Promise<void>;
   /** What a server answers; the error's code where there is no answer. */
   ask(namespace: string, host: string, port: number): Promise<string>;
+  /** What the node gets from this URL, as soon as it gets something. */
+  page(url: string): Promise<string>;
   remove(): Promise<void>;
 }
 
@@ -155,22 +159,14 @@ export async function startNet(mtu = 1450): Promise<TestNet> {
     podMac: cni.mac,
     sandbox,
     snapshot: async () => {
-      const [addresses, routes, table, rules, sockets, forwarding] = await Promise.all([
-        inNet(pod, 'ip', '-o', '-4', 'addr', 'show'),
-        inNet(pod, 'ip', 'route', 'show'),
-        inNet(pod, 'ip', 'route', 'show', 'table', 'all'),
-        inNet(pod, 'nft', 'list', 'ruleset'),
-        inNet(pod, 'ss', '-Htulnp'),
-        inNet(pod, 'sysctl', 'net.ipv4.conf.eth0.forwarding'),
-      ]);
-      const links = await inNet(pod, 'ip', '-o', 'link', 'show');
-      return [links, addresses, routes, table, rules, sockets, forwarding]
-        .flatMap((text) => text.split('\n'))
+      const text = await inNet(pod, 'sh', '-c', SNAPSHOT);
+      return text
+        .split('\n')
         .filter((line) => !/^(local |multicast |anycast |broadcast |fe80:|ff00:|\s*$)/.test(line))
         .map((line) =>
           line
             .replace(/^\d+: /, '')
-            .replace(/ linkdown\b/, '')
+            .replace(/ linkdown\b| state [A-Z]+|(?<=<)NO-CARRIER,|,LOWER_UP/g, '')
             .trimEnd(),
         )
         .join('\n');
@@ -186,6 +182,16 @@ export async function startNet(mtu = 1450): Promise<TestNet> {
       await inNet(namespace, 'ip', 'link', 'set', 'eth0', 'address', mac, 'up');
       return { namespace, mac, lease: ({ tries = 5 } = {}) => lease(base, namespace, tries) };
     },
+    boot: (disk, tap, mac, mtu) => {
+      const tun = join(base, 'tun');
+      children.push(
+        spawn(
+          'nsenter',
+          [`--net=/run/netns/${pod}`, 'unshare', '--mount', 'sh', '-c', QEMU, 'sh', tun, disk, tap, mac, String(mtu)],
+          { stdio: 'ignore' },
+        ),
+      );
+    },
     serve: async (namespace, ports) => {
       const child = spawn(
         'nsenter',
@@ -197,6 +203,7 @@ export async function startNet(mtu = 1450): Promise<TestNet> {
     },
     ask: async (namespace, host, port) =>
       (await inNet(namespace, process.execPath, '-e', CLIENT, host, String(port))).trim(),
+    page: (url) => inNet(node, process.execPath, '-e', GET, url),
     remove: async () => {
       for (const child of children) {
         child.kill('SIGKILL');
@@ -209,6 +216,21 @@ export async function startNet(mtu = 1450): Promise<TestNet> {
     },
   };
 }
+
+// The device is open to all in a launcher, and in this mount namespace; the tap is open to its owner alone.
+const QEMU = `mknod -m 666 "$1" c 10 200 && mount --bind "$1" /dev/net/tun &&
+exec setpriv --reuid=107 --regid=107 --clear-groups --bounding-set=-all qemu-system-x86_64 -machine q35,accel=tcg,hpet=off \\
+  -m 112 -display none -serial none -monitor none -nodefaults -snapshot -drive "file=$2,format=raw,if=virtio" \\
+  -netdev "tap,id=n,ifname=$3,script=no,downscript=no" -device "virtio-net-pci-non-transitional,netdev=n,mac=$4,host_mtu=$5,romfile="`;
+
+const SNAPSHOT = `ip -o link show; ip -o -4 addr show; ip route show; ip route show table all; nft list ruleset
+ss -Htulnp; sysctl net.ipv4.conf.eth0.forwarding`;
+
+const GET = `
+const end = Date.now() + 25_000;
+const get = () => fetch(process.argv[1], { signal: AbortSignal.timeout(1000) }).then((answer) => answer.text())
+  .then(console.log, () => { if (Date.now() < end) setTimeout(get, 100); });
+get();`;
 
 const SERVER = `
 const ports = JSON.parse(process.argv[1]); let left = ports.length;

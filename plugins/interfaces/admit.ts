@@ -14,7 +14,8 @@ export function admitInterfaces({ vmi, at, operation }: AdmitInput): Cause[] {
   interfaces.forEach((nic, index) => {
     const field = at(`spec.domain.devices.interfaces[${index}]`);
     causes.push(...state(nic, vmi, field), ...addresses(nic, field));
-    if (typeof nic.dhcpOptions === 'object') causes.push(...dhcp(nic.dhcpOptions, `${field}.dhcpOptions`));
+    if (typeof nic.dhcpOptions === 'object' && nic.dhcpOptions !== null)
+      causes.push(...dhcp(nic.dhcpOptions, `${field}.dhcpOptions`));
   });
   if (vmi.spec.domain.devices?.networkInterfaceMultiqueue === true && interfaces.length > 0) {
     if (!interfaces.some(({ model }) => (model ?? '') === '' || model === 'virtio')) {

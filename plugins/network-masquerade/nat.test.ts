@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { inNet, NODE_IP, startNet, type TestNet } from '../../core/net/testing.ts';
 import type { Json } from '../../core/index.ts';
+import { buildTiny } from '../../examples/images/tiny/build.ts';
 import { actions } from './actions.ts';
 
 const nat = actions['nat'];
@@ -151,6 +152,15 @@ describe('masquerade in a pod', () => {
     expect(asked).toMatch(/no lease/);
   });
 
+  it('serves a real guest on its tap', async () => {
+    await apply(net.sandbox.context, args());
+    net.boot(buildTiny().raw, 'tap0', GUEST_MAC, 1450);
+    const info = await net.page(`http://${net.podIp}/cgi-bin/info`);
+    expect(info).toContain(`eth0=10.0.2.2/24 ${GUEST_MAC} 1450`);
+    expect(info).toMatch(new RegExp(`client=.*${NODE_IP}\\b`));
+    expect(info).toContain('hostname=testvm');
+  }, 60_000);
+
   it('does nothing more when run twice, and leaves nothing when reverted twice', async () => {
     const before = await net.snapshot();
     await apply(net.sandbox.context, args());
@@ -188,7 +198,7 @@ describe('masquerade in a pod', () => {
         expect(await net.snapshot(), `${way} after ${lines} commands`).toBe(before);
       }
     }
-  });
+  }, 60_000);
 });
 
 /** Taps get a random MAC address, programs a new pid. */
