@@ -22,14 +22,15 @@ function names(spec: NonNullable<AdmitInput['vmi']>['spec'], at: AdmitInput['at'
 function nodeSelector(selector: unknown, field: string): Cause[] {
   if (typeof selector !== 'object' || selector === null) return [];
   return Object.entries(selector).flatMap(([key, value]) => {
-    const problem = labelKeyProblem(key) ?? (typeof value === 'string' ? labelValueProblem(value) : undefined);
+    const problem = labelKeyProblem(key) ?? labelValueProblem(value);
     return problem ? [invalid(field, `${field} "${key}": ${problem}`)] : [];
   });
 }
 
 function toleration({ key, operator = 'Equal', value, effect, tolerationSeconds }: Toleration, field: string): Cause[] {
   const causes: Cause[] = [];
-  if (key && labelKeyProblem(key)) causes.push(invalid(`${field}.key`, `${field}.key: ${labelKeyProblem(key)}`));
+  const problem = key ? labelKeyProblem(key) : undefined;
+  if (problem) causes.push(invalid(`${field}.key`, `${field}.key: ${problem}`));
   if (!key && operator !== 'Exists') {
     const message = 'operator must be Exists when `key` is empty, which means "match all values and all keys"';
     causes.push(invalid(`${field}.operator`, message));

@@ -21,7 +21,7 @@ function expressionCauses(list: Expression[] | undefined, field: string): Cause[
   return items(list).flatMap(([index, { key, operator, values }]) => {
     const at = `${field}[${index}]`;
     const causes: Cause[] = [];
-    const problem = typeof key === 'string' ? labelKeyProblem(key) : undefined;
+    const problem = labelKeyProblem(key);
     if (problem) causes.push(invalid(`${at}.key`, `${at}.key: ${problem}`));
     const count = Array.isArray(values) ? values.length : 0;
     if ((operator === 'In' || operator === 'NotIn') && count === 0) {
@@ -58,7 +58,7 @@ function podTermCauses(term: PodAffinityTerm | undefined, field: string): Cause[
   const key = term?.topologyKey;
   const keyField = `${field}.topologyKey`;
   if (key === '') causes.push(required(keyField, 'can not be empty'));
-  else if (typeof key === 'string' && labelKeyProblem(key)) {
+  else if (labelKeyProblem(key)) {
     causes.push(invalid(keyField, `${keyField}: ${labelKeyProblem(key)}`));
   }
   return causes;

@@ -18,7 +18,9 @@ export function dnsSubdomainProblem(text: string): string | undefined {
   return "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 }
 
-export function labelKeyProblem(key: string): string | undefined {
+/** Nothing is wrong with what is no text: that the schema says. */
+export function labelKeyProblem(key: unknown): string | undefined {
+  if (typeof key !== 'string') return undefined;
   const parts = key.split('/');
   const [prefix, name] = parts.length === 1 ? [undefined, key] : parts;
   if (parts.length > 2) return 'a qualified name has at most one "/"';
@@ -29,7 +31,8 @@ export function labelKeyProblem(key: string): string | undefined {
   return undefined;
 }
 
-export function labelValueProblem(value: string): string | undefined {
-  if (value === '' || (value.length <= LABEL_MAX && QUALIFIED.test(value))) return undefined;
+export function labelValueProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value === '' || (value.length <= LABEL_MAX && QUALIFIED.test(value)))
+    return undefined;
   return "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 }
