@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -248,12 +248,25 @@ describe('a VMI', () => {
     await gone('evicted', pod);
   });
 
-  it('fails when QEMU dies, and when the whole pod does', async () => {
+  it('fails when QEMU dies, alone, with libvirtd, and with the whole pod', async () => {
     const first = await handOver('qemu-dies');
     await phase('qemu-dies', 'Running');
     process.kill(await qemuOf(first), 'SIGKILL');
     await phase('qemu-dies', 'Failed');
     await gone('qemu-dies', first);
+    const both = await handOver('both-die');
+    await phase('both-die', 'Running');
+    const daemon = readFileSync(join(both.volumes, 'libvirt/libvirtd.pid'), 'utf8').trim();
+    const inPod = ['nsenter', '-t', String(await both.pid()), '-p', '-m', '-r'] as const;
+    await execute(inPod[0], [
+      ...inPod.slice(1),
+      '/bin/sh',
+      '-c',
+      'kill -9 $0 $(cat /var/run/libvirt/qemu/run/*both-die.pid)',
+      daemon,
+    ]);
+    await phase('both-die', 'Failed');
+    await gone('both-die', both);
     const second = await handOver('pod-dies');
     await phase('pod-dies', 'Running');
     await second.kill();
@@ -332,7 +345,7 @@ describe('an agent that comes back', () => {
     };
     const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
     try {
-      for (const [index, ms] of [0, 60, 120, 200, 300, 450].entries()) {
+      for (const [index, ms] of [0, 90, 200, 400].entries()) {
         const name = `killed-${index}`;
         const pod = await handOver(name);
         launch();

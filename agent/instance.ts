@@ -5,7 +5,7 @@ import { isAlive } from './container.ts';
 import type { ContainerProcess } from './container.ts';
 import { Guest } from './guest.ts';
 import type { Journal } from './journal.ts';
-import { ConnectionClosedError, ReconnectingConnection } from './libvirt/index.ts';
+import { ReconnectingConnection } from './libvirt/index.ts';
 import type { Connection } from './libvirt/index.ts';
 
 const LIBVIRT_SOCKET = '/var/run/libvirt/libvirt-sock';
@@ -49,21 +49,20 @@ export class Instance {
     });
   }
 
-  connection(options: { timeoutMs?: number; signal?: AbortSignal } = {}): Promise<Connection> {
-    return this.#libvirt.connection(options);
-  }
-
-  /** The guest, if libvirt has one. Waits for a libvirtd that (re)starts, not for one whose container has ended. */
-  async guest(signal?: AbortSignal): Promise<Guest | undefined> {
+  /** Waits for a libvirtd that (re)starts, not for one whose container has ended. Rejects with ConnectionClosedError. */
+  async connection(signal?: AbortSignal): Promise<Connection> {
     for (const deadline = Date.now() + LIBVIRT_MS; ;) {
       try {
-        const connection = await this.connection({ timeoutMs: LOOK_MS, ...(signal ? { signal } : {}) });
-        return await Guest.find(connection);
+        return await this.#libvirt.connection({ timeoutMs: LOOK_MS, ...(signal ? { signal } : {}) });
       } catch (error) {
-        if (!(error instanceof ConnectionClosedError) || signal?.aborted === true) throw error;
-        if (Date.now() > deadline || !(await this.isAlive())) throw error;
+        if (signal?.aborted === true || Date.now() > deadline || !(await this.isAlive())) throw error;
       }
     }
+  }
+
+  /** The guest, if libvirt has one. Rejects as connection() does. */
+  async guest(signal?: AbortSignal): Promise<Guest | undefined> {
+    return Guest.find(await this.connection(signal));
   }
 
   /** Asks the guest's agent again from time to time while it is there. */

@@ -1,7 +1,6 @@
 // The node's controller: brings each VMI of this node from Scheduled to Running, watches its guest, and ends it.
-import type { Logger } from 'pino';
 import { KubeError, VirtloomError, messageOf } from '../core/index.ts';
-import type { EventRecorder, Request, Result, Vmi } from '../core/index.ts';
+import type { Request, Result, Vmi } from '../core/index.ts';
 import { isOver } from '../core/launcher-pod.ts';
 import type { Pod } from '../core/launcher-pod.ts';
 import { dropCondition, isFinal } from '../core/status.ts';
@@ -18,7 +17,7 @@ import type { VmiWriter } from './vmi-writer.ts';
 
 const DEFAULT_GRACE_SECONDS = 30;
 /** A guest that still boots does not hear the power button, so it is pressed again. */
-const PRESS_AGAIN_MS = 3_000;
+const PRESS_AGAIN_MS = 2_000;
 /** How long after its last moment a guest that cannot be reached is left before its container is killed. */
 const UNREACHABLE_MS = 5_000;
 
@@ -27,8 +26,6 @@ export interface ReconcilerOptions extends StartContext {
   readonly instances: Instances;
   /** The launcher pod of a VMI on this node. */
   readonly podOf: (vmi: Vmi) => Pod | undefined;
-  readonly events: EventRecorder;
-  readonly log: Logger;
 }
 
 export class NodeReconciler {
@@ -74,7 +71,7 @@ export class NodeReconciler {
     const planned = await startGuest(this.#o, vmi, pod, instance, signal);
     const guest = await instance.guest(signal);
     const state: GuestState = (await guest?.state()) ?? { is: 'absent' };
-    const over = endOf(state);
+    const over = endOf(state, instance);
     if (over) return this.#finish(vmi, instance, over, signal);
     await this.#o.writer.write(vmi, (now) => ({
       status: pausedStatus(
@@ -89,10 +86,10 @@ export class NodeReconciler {
   async #watch(vmi: Vmi, instance: Instance, signal: AbortSignal): Promise<Result> {
     const guest = await instance.guest(signal);
     const state: GuestState = (await guest?.state()) ?? { is: 'absent' };
-    const over = endOf(state);
-    if (over || !guest) return this.#finish(vmi, instance, over ?? outcomeOf('unknown'), signal);
-    // Who adopts a guest whose start it did not finish writing down knows now that it runs.
+    // Who adopts a guest whose start it did not finish writing down knows by the phase that it ran.
     if (instance.journal.guest !== 'started') await instance.journal.guestIs('started');
+    const over = endOf(state, instance);
+    if (over || !guest) return this.#finish(vmi, instance, over ?? outcomeOf('unknown'), signal);
     const agent = instance.agentDue ? await this.#askAgent(guest, instance, signal) : 'as before';
     await this.#o.writer.write(vmi, (now) => {
       const conditions = dropCondition(now.status?.conditions, 'Synchronized');
@@ -106,7 +103,7 @@ export class NodeReconciler {
     const connected = isAgentConnected(await guest.devices());
     instance.pollAgent(connected);
     if (!connected) return undefined;
-    const connection = await instance.connection({ signal });
+    const connection = await instance.connection(signal);
     const data = await guestData(connection, guest.domain);
     if (!data) return undefined;
     return { os: data.os, interfaces: await guestInterfaces(connection, guest.domain) };
@@ -125,7 +122,7 @@ export class NodeReconciler {
       return { afterMs: 100, why: 'the container is being killed' };
     }
     const state: GuestState = (await guest?.state()) ?? { is: 'absent' };
-    const over = endOf(state);
+    const over = endOf(state, instance);
     if (over) return this.#finish(vmi, instance, over, signal);
     if (!guest || state.is === 'absent' || state.is === 'defined') {
       return this.#finish(vmi, instance, outcomeOf('destroyed'), signal);
@@ -151,6 +148,7 @@ export class NodeReconciler {
     const { journal } = instance;
     if (!journal.ended) {
       await journal.end(outcome);
+      this.#o.log.info({ vmi: journal.owner, ...outcome }, 'guest ended');
       const type = outcome.phase === 'Failed' ? 'Warning' : 'Normal';
       this.#o.events.event(vmi, type, 'Stopped', outcome.message);
     }
@@ -212,8 +210,11 @@ export class NodeReconciler {
   }
 }
 
-function endOf(state: GuestState): Outcome | undefined {
-  return state.is === 'ended' ? outcomeOf(state.how) : undefined;
+/** A guest that was started and is only defined now ended while libvirtd was away, which does not know how. */
+function endOf(state: GuestState, { journal }: Instance): Outcome | undefined {
+  if (state.is === 'ended') return outcomeOf(state.how);
+  const isOff = state.is === 'defined' || state.is === 'absent';
+  return isOff && journal.guest === 'started' ? outcomeOf('unknown') : undefined;
 }
 
 function gone(pod: Pod | undefined): Outcome {

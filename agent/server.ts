@@ -93,6 +93,7 @@ export async function startServer({ instances, tls, listen, log }: ServerOptions
   const sessions = new Sessions();
   const sockets = new WebSocketServer({
     noServer: true,
+    maxPayload: 1024 * 1024,
     handleProtocols: (offered) => (offered.has(PROTOCOL) ? PROTOCOL : false),
   });
   app.server.on('upgrade', (request, socket, head) => {

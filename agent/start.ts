@@ -1,5 +1,6 @@
 // Starts a VMI's guest: node steps and libvirt's own start side by side, then define and start. Safe to begin again anywhere.
 import { arch } from 'node:os';
+import type { Logger } from 'pino';
 import type { EventRecorder, Facts, Vmi } from '../core/index.ts';
 import { toXml } from '../core/domain/xml.ts';
 import type { Host } from '../core/host.ts';
@@ -21,6 +22,7 @@ export interface StartContext {
   readonly events: EventRecorder;
   readonly nodeName: string;
   readonly cluster: Facts['cluster'];
+  readonly log: Logger;
 }
 
 /** The VMI's plan with all that the node knows. */
@@ -49,7 +51,7 @@ export async function startGuest(
 ): Promise<Plan> {
   const { journal } = instance;
   // libvirtd may still be starting: wait for it beside the steps, not before them.
-  const connecting = instance.connection({ signal });
+  const connecting = instance.connection(signal);
   connecting.catch(() => undefined);
   const planned = await applySteps(context, vmi, pod, instance, signal);
   const connection = await connecting;
@@ -65,7 +67,9 @@ export async function startGuest(
     context.events.event(vmi, 'Normal', 'Created', 'VirtualMachineInstance defined.');
     await journal.guestIs('starting');
   }
+  const begin = performance.now();
   await guest.start();
+  context.log.info({ vmi: journal.owner, ms: Math.round(performance.now() - begin) }, 'guest started');
   await journal.guestIs('started');
   context.events.event(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.');
   return planned;
