@@ -63,6 +63,11 @@ class VmiReconciler {
   constructor(options: VmiReconcilerOptions) {
     this.#o = options;
     this.#now = options.now ?? (() => new Date());
+    // Once the cache has shown it, the cache is to be believed: also when it is gone again before we look.
+    options.pods.on(({ object }) => {
+      const uid = controllerOf(object)?.uid ?? '';
+      if (this.#made.get(uid)?.metadata.uid === object.metadata.uid) this.#made.delete(uid);
+    });
   }
 
   async reconcile({ namespace, name }: Request): Promise<Result> {
@@ -87,8 +92,6 @@ class VmiReconciler {
   #podOf(vmi: Vmi): Pod | undefined {
     const uid = vmi.metadata.uid ?? '';
     const seen = this.#o.pods.byIndex('vmi', uid);
-    const made = this.#made.get(uid);
-    if (made && seen.some((pod) => pod.metadata.uid === made.metadata.uid)) this.#made.delete(uid);
     const alive = seen.filter((pod) => pod.metadata.deletionTimestamp === undefined);
     return alive.find((pod) => !isOver(pod)) ?? alive[0] ?? seen[0] ?? this.#made.get(uid);
   }
@@ -104,7 +107,8 @@ class VmiReconciler {
         await this.#complain(vmi, error instanceof VirtloomError ? error.code : 'FailedCreate', messageOf(error));
         throw error;
       }
-      this.#made.set(vmi.metadata.uid ?? '', pod);
+      // The event may have been quicker than the answer.
+      if (!this.#o.pods.get(pod.metadata.namespace, pod.metadata.name ?? '')) this.#made.set(vmi.metadata.uid ?? '', pod);
       this.#o.events.event(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${pod.metadata.name ?? ''}`);
     }
     let status = enterPhase(vmi.status ?? {}, 'Scheduling', this.#now());

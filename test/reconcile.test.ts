@@ -1,0 +1,257 @@
+// The VMI reconciler against the real API server, with pods whose life the test plays.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { crdsOf } from '../core/crd.ts';
+import type { Host } from '../core/host.ts';
+import { isNotFound, KubeClient } from '../core/kube/client.ts';
+import type { Controller } from '../core/kube/controller.ts';
+import { EventRecorder } from '../core/kube/events.ts';
+import { Informer } from '../core/kube/informer.ts';
+import { CRDS, EVENTS, PODS, type KubeObject } from '../core/kube/objects.ts';
+import type { Pod } from '../core/launcher-pod.ts';
+import { definePlugin } from '../core/plugin.ts';
+import { vmiController } from '../core/reconcile.ts';
+import { TEST_FACTS, testHost } from '../core/testing.ts';
+import type { Vmi } from '../core/types.ts';
+import { VMI_FINALIZER, VMIS } from '../core/vmi-kind.ts';
+import { startApiServer, type ApiServer } from '../embedded/apiserver/index.ts';
+
+const log = pino({ level: 'silent' });
+const LAUNCHERS = { labelSelector: 'kubevirt.io=virt-launcher' };
+
+const launcher = definePlugin({
+  name: 'launcher',
+  version: '1.0.0',
+  summary: 'the least a pod needs',
+  setup: () => ({
+    prepareDomain: ({ vmi }, plan) => {
+      if (vmi.metadata.name === 'broken') throw new Error('no such thing');
+      plan.pod.merge({
+        metadata: { labels: { 'kubevirt.io': 'virt-launcher', 'kubevirt.io/created-by': vmi.metadata.uid } },
+        spec: { containers: [{ name: 'compute', image: 'x' }] },
+      });
+    },
+  }),
+});
+
+let directory: string;
+let api: ApiServer;
+let client: KubeClient;
+const host: Host = testHost([launcher]);
+let stop: () => Promise<void>;
+let writes: string[];
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'virtloom-reconcile-'));
+  api = await startApiServer({
+    dataDir: directory,
+    port: 0,
+    log,
+    resolveService: () => undefined,
+    resolveKubelet: () => undefined,
+  });
+  client = KubeClient.fromKubeconfig(api.kubeconfig);
+  for (const crd of crdsOf(host)) await client.create(CRDS, undefined, crd);
+});
+afterAll(async () => {
+  client.close();
+  await api.stop();
+  rmSync(directory, { recursive: true });
+});
+
+async function run(): Promise<() => Promise<void>> {
+  const own = KubeClient.fromKubeconfig(api.kubeconfig);
+  own.onRequest = (verb, resource) => {
+    if (!['get', 'list', 'watch'].includes(verb) && resource !== 'events') writes.push(`${verb} ${resource}`);
+  };
+  const vmis = new Informer<Vmi>(own, VMIS);
+  const pods = new Informer<Pod>(own, PODS, LAUNCHERS);
+  const events = new EventRecorder(own, 'test');
+  const cluster = TEST_FACTS.cluster;
+  const controller: Controller = vmiController({ client: own, host, vmis, pods, events, cluster, log });
+  await controller.start();
+  return async () => {
+    await controller.stop();
+    await Promise.all([vmis.stop(), pods.stop()]);
+    own.close();
+  };
+}
+beforeEach(async () => {
+  writes = [];
+  stop = await run();
+});
+afterEach(async () => {
+  await stop();
+  for (const vmi of (await client.list<Vmi>(VMIS, 'default')).items) {
+    const { name = '' } = vmi.metadata;
+    await client.patch(VMIS, 'default', name, { metadata: { finalizers: [] } }, { type: 'merge' });
+    // Some were being deleted already and are gone with their finalizer.
+    await client.delete(VMIS, 'default', name).catch((error: unknown) => {
+      if (!isNotFound(error)) throw error;
+    });
+  }
+});
+
+async function until<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`never came: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+const make = (name: string): Promise<Vmi> =>
+  client.create<Vmi>(VMIS, 'default', {
+    apiVersion: 'kubevirt.io/v1',
+    kind: 'VirtualMachineInstance',
+    metadata: { name, finalizers: [VMI_FINALIZER] },
+    spec: { domain: {} },
+    status: { phase: 'Pending' },
+  });
+const get = (name: string): Promise<Vmi> => client.get<Vmi>(VMIS, 'default', name);
+const inPhase = (name: string, phase: string): Promise<Vmi> =>
+  until(`${name} in ${phase}`, async () => {
+    const vmi = await get(name);
+    return vmi.status?.phase === phase && vmi;
+  });
+const podOf = (vmi: Vmi): Promise<Pod> =>
+  until('its pod', async () =>
+    (await client.list<Pod>(PODS, 'default', LAUNCHERS)).items.find((pod) =>
+      pod.metadata.ownerReferences?.some((owner) => owner.uid === vmi.metadata.uid),
+    ),
+  );
+const setPod = (pod: Pod, status: object): Promise<KubeObject> =>
+  client.patch(PODS, 'default', pod.metadata.name ?? '', { status }, { type: 'merge', subresource: 'status' });
+const bind = (pod: Pod): Promise<unknown> =>
+  client.raw('POST', `/api/v1/namespaces/default/pods/${pod.metadata.name ?? ''}/binding`, {
+    apiVersion: 'v1',
+    kind: 'Binding',
+    metadata: { name: pod.metadata.name },
+    target: { kind: 'Node', name: 'node1' },
+  });
+const UP = {
+  phase: 'Running',
+  qosClass: 'Burstable',
+  containerStatuses: [
+    { name: 'compute', ready: true, image: 'x', imageID: '', restartCount: 0, state: { running: {} } },
+  ],
+};
+
+it('takes a VMI from Pending to its node in one pod and two writes', async () => {
+  const vmi = await make('a');
+  const pod = await podOf(vmi);
+  await inPhase('a', 'Scheduling');
+  await bind(pod);
+  await setPod(pod, UP);
+  const scheduled = await inPhase('a', 'Scheduled');
+  expect(scheduled.metadata.labels).toMatchObject({ 'kubevirt.io/nodeName': 'node1' });
+  expect(scheduled.status).toMatchObject({
+    nodeName: 'node1',
+    activePods: { [pod.metadata.uid ?? '']: 'node1' },
+    launcherContainerImageVersion: 'x',
+  });
+  expect(scheduled.status?.phaseTransitionTimestamps?.map((one) => one.phase)).toEqual(['Scheduling', 'Scheduled']);
+  await until('the last answer', async () => writes.length >= 3);
+  expect(writes.sort()).toEqual(['create pods', 'patch virtualmachineinstances', 'patch virtualmachineinstances']);
+});
+
+it('never makes a second pod, however often it is restarted', async () => {
+  const vmi = await make('b');
+  await podOf(vmi);
+  for (let i = 0; i < 3; i++) {
+    await stop();
+    // As after a crash between the pod and the write that tells of it.
+    const status = { phase: 'Pending' };
+    await client.patch(VMIS, 'default', 'b', { status }, { type: 'merge' });
+    stop = await run();
+    await inPhase('b', 'Scheduling');
+  }
+  const pods = await client.list<Pod>(PODS, 'default', LAUNCHERS);
+  expect(pods.items.filter((pod) => pod.metadata.ownerReferences?.[0]?.name === 'b')).toHaveLength(1);
+});
+
+it('passes on why the pod is not scheduled, and why its image does not come', async () => {
+  const vmi = await make('c');
+  const pod = await podOf(vmi);
+  await inPhase('c', 'Scheduling');
+  const message = '0/1 nodes are available: 1 Insufficient memory.';
+  await setPod(pod, { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }] });
+  await until('PodScheduled', async () =>
+    (await get('c')).status?.conditions?.find((one) => one.reason === 'Unschedulable' && one.message === message),
+  );
+  const waiting = { reason: 'ImagePullBackOff', message: 'Back-off pulling image "x"' };
+  const container = { name: 'compute', ready: false, image: 'x', imageID: '', restartCount: 0, state: { waiting } };
+  await setPod(pod, { conditions: [], containerStatuses: [container] });
+  const hurt = await until('ImagePullBackOff', async () =>
+    (await get('c')).status?.conditions?.find((one) => one.reason === 'ImagePullBackOff'),
+  );
+  expect(hurt).toMatchObject({ type: 'Synchronized', status: 'False' });
+  expect((await get('c')).status?.conditions?.some((one) => one.type === 'PodScheduled')).toBe(false);
+});
+
+it('fails a VMI whose pod vanishes or ends before its node had it', async () => {
+  const gone = await make('d');
+  const first = await podOf(gone);
+  await inPhase('d', 'Scheduling');
+  await client.delete(PODS, 'default', first.metadata.name ?? '');
+  expect((await inPhase('d', 'Failed')).status?.reason).toBe('PodNotExists');
+  const ended = await make('e');
+  const second = await podOf(ended);
+  await inPhase('e', 'Scheduling');
+  await setPod(second, { phase: 'Failed', message: 'evicted' });
+  expect((await inPhase('e', 'Failed')).status?.reason).toBe('PodTerminating');
+});
+
+it('lets go of a deleted VMI that no node ever had, and of its pod', async () => {
+  const vmi = await make('f');
+  await podOf(vmi);
+  await inPhase('f', 'Scheduling');
+  await client.delete(VMIS, 'default', 'f');
+  await until(
+    'f is gone',
+    async () => !(await client.list<Vmi>(VMIS, 'default')).items.some((one) => one.metadata.name === 'f'),
+  );
+  await until(
+    'its pod is gone',
+    async () =>
+      !(await client.list<Pod>(PODS, 'default', LAUNCHERS)).items.some(
+        (pod) => pod.metadata.ownerReferences?.[0]?.name === 'f',
+      ),
+  );
+});
+
+it('leaves a deleted VMI to the agent while its launcher runs', async () => {
+  const vmi = await make('g');
+  const pod = await podOf(vmi);
+  await bind(pod);
+  await setPod(pod, UP);
+  await inPhase('g', 'Scheduled');
+  await client.delete(VMIS, 'default', 'g');
+  await make('h');
+  // Another VMI went by meanwhile: the reconciler has had its turn with this one.
+  await inPhase('h', 'Scheduling');
+  expect((await get('g')).metadata.finalizers).toEqual([VMI_FINALIZER]);
+});
+
+it('says on the VMI, and by an event, which plugin failed and how, and goes on with others', async () => {
+  await make('broken');
+  await make('fine');
+  await inPhase('fine', 'Scheduling');
+  const condition = await until('its condition', async () =>
+    (await get('broken')).status?.conditions?.find((one) => one.type === 'Synchronized'),
+  );
+  expect(condition).toMatchObject({
+    status: 'False',
+    reason: 'VL_TAP_FAILED',
+    message: 'prepareDomain.main of plugin "launcher" failed: no such thing',
+  });
+  await until('its event', async () =>
+    (await client.list(EVENTS, 'default')).items.find(
+      (event) => event['reason'] === 'FailedCreate' && String(event['message']).includes('plugin "launcher" failed'),
+    ),
+  );
+});
