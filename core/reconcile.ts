@@ -108,7 +108,8 @@ class VmiReconciler {
         throw error;
       }
       // The event may have been quicker than the answer.
-      if (!this.#o.pods.get(pod.metadata.namespace, pod.metadata.name ?? '')) this.#made.set(vmi.metadata.uid ?? '', pod);
+      if (!this.#o.pods.get(pod.metadata.namespace, pod.metadata.name ?? ''))
+        this.#made.set(vmi.metadata.uid ?? '', pod);
       this.#o.events.event(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${pod.metadata.name ?? ''}`);
     }
     let status = enterPhase(vmi.status ?? {}, 'Scheduling', this.#now());
