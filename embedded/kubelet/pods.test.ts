@@ -21,8 +21,7 @@ const WAIT = 'trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
 
 async function log(pod: Pod, container = 'main', attempt = 0): Promise<string> {
   const file = path.join(machine.stateDir, 'pods', pod.metadata.uid ?? '', 'logs', container, `${attempt}.log`);
-  const lines = (await readFile(file, 'utf8')).replace(/^\S+ \S+ P (.*)\n/gm, '$1');
-  return lines.replace(/^(.*?)\S+ std(?:out|err) F /gm, '$1');
+  return (await readFile(file, 'utf8')).replace(/^\S+ std(?:out|err) [FP] /gm, '');
 }
 
 function apply(spec: Partial<PodSpec>): Pod {
@@ -274,7 +273,7 @@ describe('what a container gets', () => {
   test('volumes of every kind', async () => {
     machine.send({ op: 'secret', name: 'conf', data: { a: 'A', b: 'B' } });
     const text = await output(
-      'cat /conf/sub/x /proj/labels /proj/b; stat -c "%a %g" /empty /mem; stat -f -c %T /mem; cat /host/passwd | head -1; (echo w >/conf/n) 2>/dev/null || echo ro',
+      'for f in /conf/sub/x /proj/labels /proj/b; do echo "$(cat $f)"; done; stat -c "%a %g" /empty /mem; stat -f -c %T /mem; cat /host/passwd | head -1; (echo w >/conf/n) 2>/dev/null || echo ro',
       {
         securityContext: { fsGroup: 300 },
         volumes: [
