@@ -84,7 +84,15 @@ export const guestDevices = definePlugin({
   name: 'guest-devices',
   version: '0.0.0',
   summary: 'devices of tests',
+  api: [
+    { path: 'spec.networks[].test', schema: { type: 'object' }, oneOf: 'source' },
+    { path: 'spec.domain.devices.interfaces[].test', schema: { type: 'object' }, oneOf: 'binding' },
+  ],
   setup: () => ({
+    attachNetwork: {
+      sources: { test: () => ({ podInterface: 'eth0' }) },
+      bindings: { test: () => ({}) },
+    },
     prepareDomain({ vmi: given }, { domain }) {
       const list = (given.metadata.annotations?.['test/devices'] ?? '').split(' ').filter((word) => word !== '');
       list.forEach((word, index) => {

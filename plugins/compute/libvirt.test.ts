@@ -67,7 +67,11 @@ const GUESTS: Record<string, Vmi> = {
         utc: { offsetSeconds: 60 },
         timer: { hpet: { present: false }, pit: { tickPolicy: 'delay' }, rtc: { tickPolicy: 'catchup' }, kvm: {} },
       },
-      features: { apic: { endOfInterrupt: true }, kvm: { hidden: true }, hyperv: { relaxed: { enabled: false } } },
+      features: {
+        apic: { endOfInterrupt: true },
+        kvm: { hidden: true },
+        hyperv: { relaxed: {}, vapic: {}, spinlocks: {}, vendorid: { vendorid: 'myvendor' } },
+      },
     },
     {
       rng: {},

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { PodPart } from '../../core/index.ts';
+import type { Interface, Network, PodPart } from '../../core/index.ts';
 import { KVM, render, renderAsIs, stored, UID, vmi, withDevices } from './fixtures.ts';
 import { instanceId } from './pod.ts';
 
@@ -112,7 +112,10 @@ describe('resources', () => {
 
   it('asks for devices: KVM where guests run on it, TUN where there is a NIC', async () => {
     expect((await podOf(vmi(), KVM)).compute.resources.limits).toEqual({ 'devices.kubevirt.io/kvm': '1' });
-    expect((await podOf(vmi())).compute.resources.limits).not.toHaveProperty('devices.kubevirt.io/kvm');
+    expect((await podOf(vmi())).compute.resources.limits).toEqual({});
+    const wired = vmi({}, { interfaces: [{ name: 'default', test: {} } as Interface] });
+    wired.spec.networks = [{ name: 'default', test: {} } as Network];
+    expect((await podOf(wired)).compute.resources.limits).toEqual({ 'devices.kubevirt.io/tun': '1' });
   });
 
   it('takes requests and limits from the manifest, the ledger added to memory', async () => {
