@@ -39,7 +39,7 @@ export async function bind(
   const scheduled = (pod: KubeObject): KubeObject => {
     const status = asObject(pod.status);
     const others = asArray(status['conditions']).filter((each) => asObject(each)['type'] !== 'PodScheduled');
-    const condition = { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: timestamp() };
+    const condition = { type: 'PodScheduled', status: 'True', lastTransitionTime: timestamp() };
     return { ...pod, status: { ...status, conditions: [...others, condition] } };
   };
   const ofStatus = { ...target, subresource: 'status' };

@@ -50,10 +50,14 @@ export function watch(env: Environment, call: Call, target: ResourceRequest, ser
 
   const revision = startsNow ? env.store.revision : Number(asked);
   const started = env.store.watch(storage, revision, deliver);
-  if (started === undefined) throw expired(`too old resource version: ${asked} (${String(env.store.revision)})`);
   response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
   response.flushHeaders();
   response.socket?.setNoDelay(true);
+  if (started === undefined) {
+    const refusal = expired(`too old resource version: ${asked} (${String(env.store.revision)})`);
+    response.end(`${JSON.stringify({ type: 'ERROR', object: refusal.body() })}\n`);
+    return;
+  }
   if (startsNow && query.get('sendInitialEvents') !== 'false') {
     for (const object of select(env, query, target, served)) send('ADDED', object);
   }

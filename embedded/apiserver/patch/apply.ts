@@ -236,7 +236,7 @@ function remove(value: unknown, set: FieldSet, owned: FieldSet, schema: Schema, 
     if (isEmpty(child)) return isOwned ? [[element, part.value] as const] : [];
     const left = remove(part.value, child, owned[element] ?? {}, part.schema, resolve);
     const isItem = element.startsWith('k:');
-    const goes = isItem ? '.' in child : isObject(left) && Object.keys(left).length === 0;
+    const goes = isItem ? '.' in child : typeof left === 'object' && left !== null && Object.keys(left).length === 0;
     return goes && !isOwned ? [] : [[element, left] as const];
   });
   if (Array.isArray(value)) return kept.map(([, item]) => item);
