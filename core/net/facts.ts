@@ -142,3 +142,9 @@ export async function ipBatch(sandbox: Sandbox, commands: readonly string[]): Pr
   if (commands.length === 0) return;
   await sandbox.exec(['ip', '-batch', '-'], { in: 'net', stdin: `${commands.join('\n')}\n` });
 }
+
+/** Waits for all of them; then throws what the first to fail failed with. Nothing is left running behind a failed step. */
+export async function allDone(acts: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(acts)).find((end) => end.status === 'rejected');
+  if (failed) throw failed.reason;
+}

@@ -36,7 +36,7 @@ interface QueueFields {
 /** Queues of a NIC of this model: one a vCPU where the VMI asks for multi-queue and the model is virtio, else 1. */
 export function queuesOf(vmi: Vmi, model: string | undefined): number {
   const { devices, cpu } = (vmi.spec as QueueFields).domain;
-  if (devices?.networkInterfaceMultiqueue !== true || (model ?? 'virtio') !== 'virtio') return 1;
+  if (devices?.networkInterfaceMultiqueue !== true || (model || 'virtio') !== 'virtio') return 1;
   const vcpus = (cpu?.cores ?? 1) * (cpu?.sockets ?? 1) * (cpu?.threads ?? 1);
   return Math.min(Math.max(vcpus, 1), MAX_QUEUES);
 }

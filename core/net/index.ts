@@ -1,7 +1,7 @@
 // A guest's side of a pod interface: what the bindings share. Pure functions, and functions over a Sandbox.
 export { dhcpArgv, startDhcp, stopDhcp } from './dhcp.ts';
 export type { DhcpOptions, Lease } from './dhcp.ts';
-export { ipBatch, PARKED_TABLE, parseFacts, readNet } from './facts.ts';
+export { allDone, ipBatch, PARKED_TABLE, parseFacts, readNet } from './facts.ts';
 export type { Address, Link, NetFacts, Route } from './facts.ts';
 export { DEFAULT_MTU, guestNicOf, hostnameOf, parseMac, queuesOf } from './guest.ts';
 export type { GuestNic } from './guest.ts';

@@ -105,6 +105,7 @@ describe('a guest’s NIC', () => {
       domain: { cpu: { cores: 8, sockets: 40, threads: 2 }, devices: { networkInterfaceMultiqueue: true } },
     });
     expect(queuesOf(many, undefined)).toBe(256);
+    expect(queuesOf(many, '')).toBe(256);
     expect(queuesOf(many, 'e1000')).toBe(1);
     expect(queuesOf(vmi('a', { domain: { cpu: { cores: 8 } } }), undefined)).toBe(1);
   });

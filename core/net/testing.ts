@@ -307,7 +307,7 @@ async function lease(base: string, namespace: string, tries: number): Promise<Re
   const asked = ['mtu', 'search', 'staticroutes', 'ntpsrv', '66', '67', '224', '225'].flatMap((name) => ['-O', name]);
   try {
     await sh(['nsenter', `--net=/run/netns/${namespace}`, '--', 'busybox', 'udhcpc', ...options, ...asked], undefined, {
-      ...process.env,
+      PATH: process.env['PATH'],
       OUT: out,
     });
   } catch {

@@ -3,9 +3,9 @@ import type { DefaultInput, Patch } from '../../core/index.ts';
 
 const WHY = 'default network interface';
 
-export function defaultInterface({ vmi, kind }: DefaultInput, binding: string): Patch[] {
+export function defaultInterface({ vmi, kind, operation }: DefaultInput, binding: string): Patch[] {
   // A template keeps what its author wrote; the VMI made from it comes by here by itself.
-  if (!vmi || kind !== 'VirtualMachineInstance') return [];
+  if (!vmi || kind !== 'VirtualMachineInstance' || operation !== 'CREATE') return [];
   const { devices } = vmi.spec.domain;
   if (devices?.autoattachPodInterface === false) return [];
   if ((devices?.interfaces ?? []).length > 0 || (vmi.spec.networks ?? []).length > 0) return [];

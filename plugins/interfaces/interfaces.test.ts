@@ -96,6 +96,8 @@ describe('the default interface', () => {
       causes: [],
     });
     expect((await defaulted(one({ name: 'mine' }))).nics).toEqual([{ name: 'mine', wire: {} }]);
+    const { object } = await admitFor({ plugins: [entry, wire], object: vmiOf(undefined), operation: 'UPDATE' });
+    expect((object as unknown as Vmi).spec.networks).toBeUndefined();
   });
 });
 

@@ -1,6 +1,7 @@
 // The node's side: bridge, tap, NAT and DHCP in the pod's network namespace.
 import type { Action, DhcpOptions, GuestNic, Link, NetFacts, Sandbox } from '../../core/index.ts';
 import {
+  allDone,
   bridgeName,
   guestPortCommands,
   ipBatch,
@@ -46,7 +47,7 @@ const nat: Action = {
       `addr replace ${network.gateway}/${network.prefix} dev ${bridge}`,
     ]);
     const podIps = pod.ipv4.map((one) => one.address);
-    await Promise.all([
+    await allDone([
       sysctl(sandbox, [
         `net/ipv4/conf/${podInterface}/forwarding=1`,
         `net/ipv4/conf/${bridge}/forwarding=1`,
@@ -81,12 +82,12 @@ const nat: Action = {
     const facts = await readNet(sandbox);
     // The bridge is made first and goes last: without it there is nothing else.
     if (!facts.links.has(bridge)) return;
-    await Promise.all([
+    await allDone([
       stopDhcp(sandbox, bridge),
       nft(sandbox, dropScript(podInterface)),
-      forwardedBefore(facts, podInterface, bridge)
-        ? undefined
-        : sysctl(sandbox, [`net/ipv4/conf/${podInterface}/forwarding=0`]),
+      ...(forwardedBefore(facts, podInterface, bridge)
+        ? []
+        : [sysctl(sandbox, [`net/ipv4/conf/${podInterface}/forwarding=0`])]),
     ]);
     await ipBatch(sandbox, removeCommands(facts, [tapName(podInterface), bridge]));
   },

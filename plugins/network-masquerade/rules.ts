@@ -50,6 +50,7 @@ ${dnat(`ip daddr ${local}`, rules)}
     oifname "${bridge}" ct status dnat accept
     oifname "${bridge}" ct state established,related accept
     oifname "${bridge}" drop
+    iifname "${podInterface}" drop
   }
   chain input {
     type filter hook input priority 0; policy accept;
