@@ -107,10 +107,10 @@ export interface TestNet {
   guest(mac: string): Promise<TestGuest>;
   /** Boots a guest from this raw disk, with its NIC on the pod's tap, as the user who may open it. */
   boot(disk: string, tap: string, mac: string, mtu: number): void;
-  /** Listens on these ports in a namespace; each answers with the address that it sees. */
+  /** Listens on these ports, TCP and UDP, in a namespace; each answers with the address that it sees. */
   serve(namespace: string, ports: readonly number[]): Promise<void>;
   /** What a server answers; the error's code where there is no answer. */
-  ask(namespace: string, host: string, port: number): Promise<string>;
+  ask(namespace: string, host: string, port: number, protocol?: 'tcp' | 'udp'): Promise<string>;
   /** What the node gets from this URL, as soon as it gets something. */
   page(url: string): Promise<string>;
   remove(): Promise<void>;
@@ -201,8 +201,10 @@ export async function startNet(mtu = 1450): Promise<TestNet> {
       children.push(child);
       await new Promise((resolve) => child.stdout.once('data', resolve));
     },
-    ask: async (namespace, host, port) =>
-      (await inNet(namespace, process.execPath, '-e', CLIENT, host, String(port))).trim(),
+    ask: async (namespace, host, port, protocol = 'tcp') => {
+      const client = protocol === 'tcp' ? CLIENT : UDP_CLIENT;
+      return (await inNet(namespace, process.execPath, '-e', client, host, String(port))).trim();
+    },
     page: (url) => inNet(node, process.execPath, '-e', GET, url),
     remove: async () => {
       for (const child of children) {
@@ -234,8 +236,17 @@ get();`;
 
 const SERVER = `
 const ports = JSON.parse(process.argv[1]); let left = ports.length;
-for (const port of ports) require('node:net').createServer((s) => { s.on('error', () => 0); s.end(s.remoteAddress); })
-  .listen(port, '0.0.0.0', () => { if (--left === 0) console.log('ready'); });`;
+for (const port of ports) {
+  const udp = require('node:dgram').createSocket('udp4', (_, from) => udp.send(from.address, from.port, from.address));
+  udp.bind(port);
+  require('node:net').createServer((s) => { s.on('error', () => 0); s.end(s.remoteAddress); })
+  .listen(port, '0.0.0.0', () => { if (--left === 0) console.log('ready'); });
+}`;
+const UDP_CLIENT = `
+const socket = require('node:dgram').createSocket('udp4', (data) => { console.log(String(data)); process.exit(); });
+socket.send('?', Number(process.argv[2]), process.argv[1]);
+socket.on('error', (error) => { console.log(error.code); process.exit(); });
+setTimeout(() => { console.log('ETIMEDOUT'); process.exit(); }, 700);`;
 const CLIENT = `
 const socket = require('node:net').connect({ host: process.argv[1], port: Number(process.argv[2]) });
 socket.setTimeout(700, () => { console.log('ETIMEDOUT'); process.exit(); });

@@ -64,6 +64,15 @@ describe('masquerade in a pod', () => {
     expect(await net.ask(guest.namespace, NODE_IP, 9000), 'masqueraded').toBe(net.podIp);
     expect(await net.ask(net.pod, '127.0.0.1', 80)).toBe('10.0.2.1');
     expect(await net.ask(net.pod, net.podIp, 80)).toBe(net.podIp);
+    expect(await net.ask(net.node, net.podIp, 8080, 'udp')).toBe(NODE_IP);
+    expect(await net.ask(guest.namespace, NODE_IP, 9000, 'udp')).toBe(net.podIp);
+    for (const [from, to] of [
+      [net.node, net.podIp],
+      [guest.namespace, NODE_IP],
+      [guest.namespace, '10.0.2.1'],
+    ] as const) {
+      expect(await inNet(from, 'busybox', 'ping', '-c', '1', '-W', '1', to)).toContain(' 0% packet loss');
+    }
     expect(await net.ask(net.node, net.podIp, 49_153), 'kept for migration').toBe('ECONNREFUSED');
   });
 
@@ -71,6 +80,7 @@ describe('masquerade in a pod', () => {
     const ports = [
       { protocol: 'TCP', start: 80, end: 80 },
       { protocol: 'TCP', start: 8000, end: 8010 },
+      { protocol: 'UDP', start: 81, end: 81 },
     ];
     await apply(net.sandbox.context, args({ ports }));
     const guest = await net.guest(GUEST_MAC);
@@ -79,6 +89,8 @@ describe('masquerade in a pod', () => {
     expect(await net.ask(net.node, net.podIp, 80)).toBe(NODE_IP);
     expect(await net.ask(net.node, net.podIp, 8005)).toBe(NODE_IP);
     expect(await net.ask(net.node, net.podIp, 81)).toBe('ECONNREFUSED');
+    expect(await net.ask(net.node, net.podIp, 81, 'udp')).toBe(NODE_IP);
+    expect(await net.ask(net.node, net.podIp, 80, 'udp')).toBe('ETIMEDOUT');
     expect(await net.ask(net.pod, '127.0.0.1', 80)).toBe('10.0.2.1');
     expect(await net.ask(net.pod, '127.0.0.1', 81)).toBe('ECONNREFUSED');
     expect(await net.ask(guest.namespace, NODE_IP, 9000)).toBe(net.podIp);
@@ -110,6 +122,14 @@ describe('masquerade in a pod', () => {
     await apply(net.sandbox.context, args({ cidr: '192.168.66.8/29' }));
     const guest = await net.guest(GUEST_MAC);
     expect(await guest.lease()).toMatchObject({ ip: '192.168.66.10', router: '192.168.66.9', mask: '29' });
+  });
+
+  it('makes the tap anew when its queues change', async () => {
+    for (const multiQueue of [false, true, true, false]) {
+      await apply(net.sandbox.context, args({ multiQueue }));
+      const tap = await inNet(net.pod, 'ip', '-d', 'link', 'show', 'tap0');
+      expect(tap.includes('multi_queue on') || tap.includes(' multi_queue '), tap).toBe(multiQueue);
+    }
   });
 
   it('hands on DHCP options', async () => {
