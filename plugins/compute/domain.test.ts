@@ -324,6 +324,10 @@ describe('controllers', () => {
     expect(await ports(withDevices(vmi(), devices))).toBe(expected);
   });
 
+  it('counts no port for a balloon that is not there', async () => {
+    expect(await ports(vmi({}, { autoattachMemBalloon: false }))).toBe(2 + 4);
+  });
+
   it('keeps twice as many free above 2 GiB', async () => {
     const big = vmi({ memory: { guest: '4Gi' } });
     expect(await ports(withDevices(big, 'interface:virtio disk:virtio'))).toBe(5 + 10);

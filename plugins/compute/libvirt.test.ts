@@ -85,6 +85,15 @@ const GUESTS: Record<string, Vmi> = {
 
 const ports = (xml: string): number => xml.split(/model=['"]pcie-root-port['"]/).length - 1;
 
+/** Root ports on whose bus no device has its address. */
+function freePorts(xml: string): number {
+  const taken = new Set(
+    Array.from(xml.matchAll(/ bus='0x([0-9a-f]{2})'/g), ([, bus]) => Number.parseInt(bus ?? '', 16)),
+  );
+  const all = Array.from(xml.matchAll(/index='(\d+)' model='pcie-root-port'/g), ([, index]) => Number(index));
+  return all.filter((index) => !taken.has(index)).length;
+}
+
 describe('in libvirt', () => {
   let dir = '';
   const planned: Record<string, string> = {};
@@ -112,6 +121,8 @@ describe('in libvirt', () => {
     const live = await readFile(join(dir, 'out', `${name}.xml`), 'utf8');
     const bridges = live.split("model='pcie-to-pci-bridge'").length - 1;
     expect(ports(live) - bridges).toBe(ports(planned[name] ?? ''));
+    expect(freePorts(live)).toBeGreaterThanOrEqual(3);
+    expect(freePorts(live)).toBeLessThanOrEqual(5);
   });
 
   it('starts one vCPU of four, with the guest’s own identity', async () => {
