@@ -115,11 +115,12 @@ function refuse(
   error: unknown,
   warnings: string[],
 ): void {
-  const status = statusOf(env, request, error);
-  if (response.headersSent) {
+  // A client that hung up gets no answer, and is no fault of ours.
+  if (response.headersSent || request.socket.destroyed) {
     response.destroy();
     return;
   }
+  const status = statusOf(env, request, error);
 
   if (status.details?.retryAfterSeconds !== undefined) {
     response.setHeader('retry-after', String(status.details.retryAfterSeconds));

@@ -39,6 +39,8 @@ export class Database {
 
   constructor(file: string) {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    // Secrets lie in it: made readable by its owner only, and SQLite gives its log the same mode.
+    closeSync(openSync(file, 'a', 0o600));
     this.#sqlite = new DatabaseSync(file);
     this.#sqlite.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA locking_mode=EXCLUSIVE');
     this.#sqlite.exec(SCHEMA);

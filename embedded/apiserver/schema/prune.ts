@@ -12,6 +12,8 @@ export function prune(value: JsonObject, schema: Schema, resolve: Resolve, unkno
 
 function pruneValue(value: unknown, reference: Schema, resolve: Resolve, path: string, unknown: string[]): unknown {
   const schema = resolve(reference);
+  // Quantities are strings on the wire, also where a client wrote a number.
+  if (schema.format === 'quantity' && typeof value === 'number') return String(value);
   if (Array.isArray(value)) {
     const { items } = schema;
     if (items === undefined) return value;

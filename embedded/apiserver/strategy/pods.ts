@@ -21,15 +21,10 @@ function defaultContainer(container: JsonObject): JsonObject {
     ...(ports.length > 0 ? { ports } : {}),
     resources: {
       ...resources,
-      ...(Object.keys(limits).length > 0 ? { limits: quantities(limits) } : {}),
-      ...(Object.keys(requests).length > 0 ? { requests: quantities(requests) } : {}),
+      ...(Object.keys(limits).length > 0 ? { limits } : {}),
+      ...(Object.keys(requests).length > 0 ? { requests } : {}),
     },
   };
-}
-
-/** Quantities are strings on the wire, also where a client wrote a number. */
-function quantities(list: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(list).map(([name, value]) => [name, String(value)]));
 }
 
 export function defaultPodSpec(spec: JsonObject): JsonObject {
