@@ -196,6 +196,8 @@ export class ImageStore {
   }
 
   private async remember(known: Known): Promise<void> {
+    // load() comes before prepare() in a store that is new.
+    await ensureDir(path.join(this.options.dir, 'refs'));
     await writeAtomic(this.refFile(known.ref), JSON.stringify(known));
   }
 }
