@@ -8,6 +8,7 @@ import {
   conditionOf,
   KubeError,
   messageOf,
+  type Condition,
   type ControllerContext,
   type Informer,
   type Request,
@@ -192,16 +193,7 @@ class VirtualMachineReconciler {
     const old = vm.status ?? {};
     const failed = startFailure(vm, vmi, now, Math.random);
     const ready = conditionOf(vmi?.status?.conditions, 'Ready');
-    let conditions = setCondition(
-      old.conditions,
-      {
-        type: 'Ready',
-        status: ready?.status ?? 'False',
-        reason: ready?.reason ?? (vmi ? 'VMIConditionMissing' : 'VMINotExists'),
-        message: ready?.message ?? (vmi ? 'VMI is missing the Ready condition' : 'VMI does not exist'),
-      },
-      now,
-    );
+    let conditions = setCondition(old.conditions, readiness(vmi, ready), now);
     conditions =
       failure === undefined
         ? conditions.filter((one) => one.type !== 'Failure')
@@ -252,6 +244,14 @@ class VirtualMachineReconciler {
       throw error;
     }
   }
+}
+
+/** The VM's Ready: the VMI's own, where it has one. */
+function readiness(vmi: Vmi | undefined, ready: Condition | undefined): Condition {
+  if (!vmi) return { type: 'Ready', status: 'False', reason: 'VMINotExists', message: 'VMI does not exist' };
+  if (ready) return ready;
+  const message = 'VMI is missing the Ready condition';
+  return { type: 'Ready', status: 'False', reason: 'VMIConditionMissing', message };
 }
 
 /** Conditions of the VMI that people look for on the VM. */
