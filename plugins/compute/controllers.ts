@@ -1,5 +1,5 @@
 // The controllers that all plugins' devices need, and free PCIe ports for devices that come later: runs last.
-import { childOf, type DomainDraft, el, type Element, type Vmi } from '../../core/index.ts';
+import { childOf, type DomainDraft, el, type Element, type ElementDraft, type Vmi } from '../../core/index.ts';
 import { virtioModel } from './devices.ts';
 import { guestBytes } from './memory.ts';
 
@@ -9,8 +9,7 @@ const MAX_PORTS = 31;
 /** Conventional PCI: they share a bridge, which libvirt adds with a port of its own. */
 const CONVENTIONAL = new Set(['virtio-transitional', 'e1000', 'rtl8139', 'pcnet', 'ne2k_pci', 'i6300esb']);
 
-const busOf = (device: Element): string | undefined =>
-  device.attrs['bus'] ?? childOf(device, 'target')?.attrs['bus'] ?? undefined;
+const busOf = (device: Element): string | undefined => device.attrs['bus'] ?? childOf(device, 'target')?.attrs['bus'];
 
 const isOnBus = (device: Element, bus: string): boolean =>
   (device.tag === 'disk' || device.tag === 'input') && busOf(device) === bus;
@@ -50,24 +49,26 @@ function freePorts(devices: readonly Element[], guest: number): number {
   return Math.max(all - counted, least, nics === 0 ? 0 : 4 - nics);
 }
 
-function rootPorts(vmi: Vmi, domain: DomainDraft): void {
-  const devices = domain.at('devices').element.children;
+function rootPorts(vmi: Vmi, into: ElementDraft): void {
+  const devices = into.element.children;
   const used = devices.filter((device) => isPci(device) && !CONVENTIONAL.has(modelOf(device))).length;
   const total = Math.min(used + freePorts(devices, guestBytes(vmi.spec.domain)), MAX_PORTS);
-  domain.device(el('controller', { type: 'pci', index: 0, model: 'pcie-root' }));
+  into.add(el('controller', { type: 'pci', index: 0, model: 'pcie-root' }));
   for (let index = 1; index <= total; index++) {
-    domain.device(el('controller', { type: 'pci', index, model: 'pcie-root-port' }));
+    into.add(el('controller', { type: 'pci', index, model: 'pcie-root-port' }));
   }
 }
 
 export function controllers(vmi: Vmi, domain: DomainDraft): void {
-  const devices = domain.at('devices').element.children;
+  const into = domain.at('devices');
+  const devices = into.element.children;
   const usb = devices.some((device) => isOnBus(device, 'usb'));
-  domain.device(el('controller', { type: 'usb', index: 0, model: usb ? 'qemu-xhci' : 'none' }));
+  const model = virtioModel(vmi);
+  into.add(el('controller', { type: 'usb', index: 0, model: usb ? 'qemu-xhci' : 'none' }));
   // Hot-plugged disks come on SCSI.
   if (vmi.spec.domain.devices?.disableHotplug !== true || devices.some((device) => isOnBus(device, 'scsi'))) {
-    domain.device(el('controller', { type: 'scsi', index: 0, model: virtioModel(vmi) }));
+    into.add(el('controller', { type: 'scsi', index: 0, model }));
   }
-  domain.device(el('controller', { type: 'virtio-serial', index: 0, model: virtioModel(vmi) }));
-  rootPorts(vmi, domain);
+  into.add(el('controller', { type: 'virtio-serial', index: 0, model }));
+  rootPorts(vmi, into);
 }
