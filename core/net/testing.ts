@@ -15,7 +15,11 @@ export const RESOLV_CONF =
   'search vms.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\nnameserver 127.0.0.53\n';
 
 /** Runs a program; rejects on exit != 0 with its stderr. */
-export function sh(argv: readonly string[], stdin?: string | Uint8Array, env = process.env): Promise<string> {
+export function sh(
+  argv: readonly string[],
+  stdin?: string | Uint8Array,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const [file = '', ...args] = argv;
     const child = execFile(file, args, { env, timeout: 30_000 }, (error, stdout, stderr) => {
@@ -104,7 +108,9 @@ export interface TestNet {
   /** Links, addresses, routes, rules and programs of the pod, to compare before and after. */
   snapshot(): Promise<string>;
   /** A guest whose NIC is a port of the pod's in-pod bridge, as QEMU's would be by the tap. */
-  guest(mac: string): Promise<TestGuest>;
+  guest(mac: string, podInterface?: string): Promise<TestGuest>;
+  /** Adds a second interface, without addresses, on another bridge of the node; gives its MAC. */
+  addInterface(name: string, bridge: string): Promise<string>;
   /** Boots a guest from this raw disk, with its NIC on the pod's tap, as the user who may open it. */
   boot(disk: string, tap: string, mac: string, mtu: number): void;
   /** Listens on these ports, TCP and UDP, in a namespace; each answers with the address that it sees. */
@@ -132,7 +138,7 @@ export async function startNet(mtu = 1450): Promise<TestNet> {
     await sh(['ip', 'netns', 'add', namespace]);
     await inNet(namespace, 'ip', 'link', 'set', 'lo', 'up');
   }
-  const cni = await addPod(base, node, pod, mtu);
+  const cni = await addInterface(base, node, pod, mtu, 'eth0');
   const init = spawn(
     'nsenter',
     [
@@ -171,13 +177,14 @@ export async function startNet(mtu = 1450): Promise<TestNet> {
         )
         .join('\n');
     },
-    guest: async (mac) => {
+    addInterface: async (name, bridge) => (await addInterface(base, node, pod, mtu, name, bridge)).mac,
+    guest: async (mac, podInterface = 'eth0') => {
       const namespace = `vl-test-guest-${randomBytes(4).toString('hex')}`;
       await sh(['ip', 'netns', 'add', namespace]);
       namespaces.push(namespace);
       const port = `g${randomBytes(3).toString('hex')}`;
       await inNet(pod, 'ip', 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
-      await inNet(pod, 'ip', 'link', 'set', port, 'master', bridgeName('eth0'), 'up');
+      await inNet(pod, 'ip', 'link', 'set', port, 'master', bridgeName(podInterface), 'up');
       await inNet(namespace, 'ip', 'link', 'set', 'lo', 'up');
       await inNet(namespace, 'ip', 'link', 'set', 'eth0', 'address', mac, 'up');
       return { namespace, mac, lease: ({ tries = 5 } = {}) => lease(base, namespace, tries) };
@@ -253,36 +260,46 @@ socket.setTimeout(700, () => { console.log('ETIMEDOUT'); process.exit(); });
 socket.on('error', (error) => { console.log(error.code); process.exit(); });
 socket.on('data', (data) => console.log(String(data)));`;
 
-async function addPod(base: string, node: string, pod: string, mtu: number): Promise<{ ip: string; mac: string }> {
+/** Runs the CNI plugin for one interface of the pod; without IPAM, as a second network often is, unless it is eth0. */
+async function addInterface(
+  base: string,
+  node: string,
+  pod: string,
+  mtu: number,
+  name: string,
+  bridge = 'cni0',
+): Promise<{ ip: string; mac: string }> {
+  const isFirst = name === 'eth0';
+  const ipam = {
+    type: 'host-local',
+    dataDir: join(base, 'ipam'),
+    ranges: [[{ subnet: SUBNET }]],
+    routes: [{ dst: '0.0.0.0/0' }],
+  };
   const conf = {
     cniVersion: '0.4.0',
-    name: 'vl-test',
+    name: `vl-test-${name}`,
     type: 'bridge',
-    bridge: 'cni0',
-    isGateway: true,
+    bridge,
     mtu,
-    ipam: {
-      type: 'host-local',
-      dataDir: join(base, 'ipam'),
-      ranges: [[{ subnet: SUBNET }]],
-      routes: [{ dst: '0.0.0.0/0' }],
-    },
+    ...(isFirst ? { isGateway: true } : {}),
+    ipam: isFirst ? ipam : {},
   };
   const env = {
-    ...process.env,
+    PATH: process.env['PATH'],
     CNI_COMMAND: 'ADD',
     CNI_CONTAINERID: pod,
     CNI_NETNS: `/run/netns/${pod}`,
-    CNI_IFNAME: 'eth0',
+    CNI_IFNAME: name,
     CNI_PATH: CNI,
   };
   const answer = await sh(['nsenter', `--net=/run/netns/${node}`, '--', `${CNI}/bridge`], JSON.stringify(conf), env);
   const result = JSON.parse(answer) as {
-    ips: { address: string }[];
+    ips?: { address: string }[];
     interfaces: { name: string; mac: string; sandbox?: string }[];
   };
-  const nic = result.interfaces.find((one) => one.name === 'eth0' && one.sandbox);
-  return { ip: result.ips[0]?.address.split('/')[0] ?? '', mac: nic?.mac ?? '' };
+  const nic = result.interfaces.find((one) => one.name === name && one.sandbox);
+  return { ip: result.ips?.[0]?.address.split('/')[0] ?? '', mac: nic?.mac ?? '' };
 }
 
 async function childOf(pid: number): Promise<number> {

@@ -75,6 +75,26 @@ describe('bridge in a pod', () => {
     expect(await net.ask(guest.namespace, NODE_IP, 9000)).toBe(net.podIp);
   });
 
+  it('binds two interfaces side by side, also one whose network has no addresses', async () => {
+    const second = 'pod16477688c0e';
+    const bridgeOfNode = 'cni-second';
+    const mac = await net.addInterface(second, bridgeOfNode);
+    const before = await net.snapshot();
+    const others = args({ podInterface: second, server: '169.254.75.11' });
+    const [, result] = await Promise.all([apply(net.sandbox.context, args()), apply(net.sandbox.context, others)]);
+    expect(result).toEqual({ tap: 'tap16477688c0e', mtu: 1450, mac, ips: [] });
+    const [one, two] = await Promise.all([net.guest(net.podMac), net.guest(mac, second)]);
+    expect(await one.lease()).toMatchObject({ ip: net.podIp });
+    expect(await two.lease({ tries: 1 })).toBeUndefined();
+    await inNet(net.node, 'ip', 'addr', 'add', '10.88.0.1/24', 'dev', bridgeOfNode);
+    await inNet(two.namespace, 'ip', 'addr', 'add', '10.88.0.2/24', 'dev', 'eth0');
+    await net.serve(net.node, [9000]);
+    expect(await net.ask(two.namespace, '10.88.0.1', 9000)).toBe('10.88.0.2');
+    for (const port of await guestPorts(net)) await inNet(net.pod, 'ip', 'link', 'del', port);
+    await Promise.all([revert(net.sandbox.context, args(), undefined), revert(net.sandbox.context, others, undefined)]);
+    expect(await net.snapshot()).toBe(before);
+  });
+
   it('hands on routes, also where the gateway is outside of the network', async () => {
     await inNet(net.pod, 'ip', 'route', 'add', '10.96.0.0/12', 'via', '10.77.0.9');
     await inNet(net.pod, 'ip', 'route', 'flush', 'default');
@@ -90,7 +110,7 @@ describe('bridge in a pod', () => {
     expect(lease?.['staticroutes']).toBe(`${NODE_IP}/32 0.0.0.0 0.0.0.0/0 ${NODE_IP}`);
     await net.serve(net.node, [9000]);
     expect(await net.ask(guest.namespace, NODE_IP, 9000)).toBe(net.podIp);
-    await inNet(net.pod, 'ip', 'link', 'del', await guestPort(net));
+    for (const port of await guestPorts(net)) await inNet(net.pod, 'ip', 'link', 'del', port);
     await revert(net.sandbox.context, args(), undefined);
     expect(await net.snapshot()).toBe(before);
   });
@@ -160,7 +180,7 @@ function mask(snapshot: string): string {
   return snapshot.replace(/link\/ether \S+/g, 'link/ether').replace(/pid=\d+/g, 'pid');
 }
 
-async function guestPort(net: TestNet): Promise<string> {
+async function guestPorts(net: TestNet): Promise<string[]> {
   const links = await inNet(net.pod, 'ip', '-o', 'link', 'show', 'type', 'veth');
-  return /\d+: (g[0-9a-f]{6})@/.exec(links)?.[1] ?? '';
+  return [...links.matchAll(/\d+: (g[0-9a-f]{6})@/g)].map(([, name = '']) => name);
 }
