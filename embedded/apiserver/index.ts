@@ -1,6 +1,6 @@
 // An embedded Kubernetes API server: starts it on a data directory, and answers how to reach it.
 import { join } from 'node:path';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { KeyPair } from '../pki/authority.ts';
 import { openKeyring } from '../pki/keyring.ts';
 import { Store } from '../store/store.ts';
@@ -68,6 +68,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     resolveKubelet: options.resolveKubelet,
   };
   const server = createApiServer(env, keyring.server, keyring.ca.cert);
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   const sweeper = new Sweeper(env);
   try {
     await new Promise<void>((resolve, reject) => {
@@ -90,7 +95,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     kubeconfigFor: (user, groups) => kubeconfig(url, keyring.ca.cert, user, keyring.ca.issueClient(user, groups)),
     async stop() {
       sweeper.stop();
-      server.closeAllConnections();
+      // Upgraded connections (exec, consoles) are the server's no longer, yet it would wait for them.
+      for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
       await store.close();
     },

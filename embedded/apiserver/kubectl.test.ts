@@ -42,6 +42,9 @@ describe('discovery', () => {
     expect(await ok(['api-versions'])).toContain('example.io/v1alpha1');
     expect(await ok(['explain', 'machine.spec.cpu'])).toMatch(/cores\s+<integer>\s+How many/);
     expect(await ok(['explain', 'pod.spec.containers'])).toMatch(/image\s+<string>/);
+    expect(await ok(['explain', 'pod.spec.containers.image'])).toContain('Container image name');
+    const accept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+    expect((await test.http('GET', '/openapi/v2', undefined, { accept })).code).toBe(200);
     expect(await ok(['version'])).toContain('Server Version: v1.32');
     expect(await ok(['get', '--raw', '/readyz'])).toBe('ok');
   });

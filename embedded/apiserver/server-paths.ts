@@ -29,6 +29,8 @@ export async function serverPath(env: Environment, call: Call): Promise<Answer |
   if (document !== undefined) {
     const found = openApiV3(env, document);
     if (found === undefined) throw unknownPath();
+    call.response.setHeader('content-type', 'application/json');
+    if (call.query.has('hash')) call.response.setHeader('cache-control', 'private, max-age=3600');
     return { code: 200, body: found };
   }
   if (clean === '/api' || clean === '/apis') return roots(env, call, clean === '/api' ? 'api' : 'apis');

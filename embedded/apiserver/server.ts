@@ -142,7 +142,7 @@ function send(response: ServerResponse, { code, body }: Answer, warnings: string
   if (!response.hasHeader('content-type')) {
     response.setHeader('content-type', typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json');
   }
-  response.setHeader('cache-control', 'no-cache, private');
+  if (!response.hasHeader('cache-control')) response.setHeader('cache-control', 'no-cache, private');
   response.writeHead(code, { 'content-length': Buffer.byteLength(payload) });
   response.end(payload);
 }

@@ -1,9 +1,11 @@
 // The OpenAPI documents, v2 and v3, from the schemas of what is served; made when asked for and kept until that changes.
+import { randomBytes } from 'node:crypto';
 import type { Environment } from '../environment.ts';
 import { asObject, isObject, type JsonObject } from '../json.ts';
 import { DEFINITIONS } from '../kinds/built-in.ts';
 import { apiVersion, type Kind, type Served, type Version } from '../kinds/kind.ts';
 import type { Schema } from '../schema/schema.ts';
+import { descriptionsOf } from './descriptions.ts';
 import { encodeOpenApiV2 } from './protobuf.ts';
 
 type Dialect = 'v2' | 'v3';
@@ -14,6 +16,9 @@ const LIST_META = 'V1ListMeta';
 
 /** Parameters by which kubectl tells that the server checks fields and dry-runs itself. */
 const WRITE_PARAMETERS = ['dryRun', 'fieldManager', 'fieldValidation'];
+
+/** Tells this run's documents from those of another: clients keep them by their hash. */
+const RUN = randomBytes(8).toString('hex');
 
 interface Cache {
   generation: number;
@@ -33,10 +38,10 @@ function cached<T>(env: Environment, name: string, make: () => T): T {
 }
 
 export function openApiV3Index(env: Environment): JsonObject {
+  const hash = `${RUN}${String(env.registry.generation)}`;
   const paths = new Map<string, JsonObject>();
   for (const { kind, version } of served(env)) {
     const path = pathOf(kind, version);
-    const hash = String(env.registry.generation);
     paths.set(path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` });
   }
   return { paths: Object.fromEntries(paths) };
@@ -89,7 +94,9 @@ function definitions(here: Served[], dialect: Dialect): JsonObject {
     const definition = DEFINITIONS[name];
     if (Object.hasOwn(all, published(name)) || definition === undefined) return;
     all[published(name)] = {};
-    all[published(name)] = translate(definition, dialect, add);
+    const translated = translate(definition, dialect, add);
+    // kubectl explains from v3; v2 is read whole by every apply of an old kubectl and stays small.
+    all[published(name)] = dialect === 'v3' ? described(translated, name) : translated;
   };
   add(META);
   add(LIST_META);
@@ -115,6 +122,15 @@ function definitions(here: Served[], dialect: Dialect): JsonObject {
     };
   }
   return all;
+}
+
+function described(schema: JsonObject, model: string): JsonObject {
+  const { own, fields } = descriptionsOf(model);
+  const properties = Object.entries(asObject(schema['properties'])).map(([name, property]) => {
+    const description = fields.get(name);
+    return [name, description === undefined ? property : { description, ...asObject(property) }] as const;
+  });
+  return { ...(own === '' ? {} : { description: own }), ...schema, properties: Object.fromEntries(properties) };
 }
 
 function customDefinition(version: Version, dialect: Dialect, add: (name: string) => void): JsonObject {
