@@ -28,6 +28,8 @@ export interface PlatformOptions {
   readonly podCidr: string;
   readonly bridge: string;
   readonly log: Logger;
+  /** Told of every request that one of our processes made to the API server. */
+  readonly onRequest?: (component: Component, verb: string, resource: string) => void;
   /** Told what is being done, one line each. */
   readonly progress: (line: string) => void;
 }
@@ -108,7 +110,7 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
   const admin = KubeClient.fromKubeconfig(api.kubeconfig);
   started.add({ stop: async () => admin.close() });
   await putRoles(admin, host);
-  late.webhooks = await clientFor(api, 'webhooks', started);
+  late.webhooks = await clientFor(api, 'webhooks', started, options);
   const serverCert = (name: string, hosts: string[]): KeyPair => internal.issueServer(name, [...hosts, LOOPBACK]);
 
   const webhooks = started.add(
@@ -122,7 +124,7 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
   );
   const subresources = started.add(
     await startSubresources({
-      client: await clientFor(api, 'subresources', started),
+      client: await clientFor(api, 'subresources', started, options),
       tls: serverCert('virt-api', [`${API_SERVICE.name}.${API_SERVICE.namespace}.svc`]),
       requestHeaderCA: api.ca,
       requestHeaderNames: ['front-proxy-client'],
@@ -142,13 +144,13 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
 
   started.add(
     await startScheduler({
-      client: await clientFor(api, 'scheduler', started),
+      client: await clientFor(api, 'scheduler', started, options),
       log: log.child({ component: 'scheduler' }),
     }),
   );
   const kubelet = started.add(
     await startKubelet({
-      client: await clientFor(api, 'kubelet', started),
+      client: await clientFor(api, 'kubelet', started, options),
       nodeName,
       nodeIP: LOOPBACK,
       stateDir: join(stateDir, 'kubelet'),
@@ -164,7 +166,7 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
   late.kubelet = kubelet.server.port;
   started.add(
     await startAgent({
-      client: await clientFor(api, 'agent', started),
+      client: await clientFor(api, 'agent', started, options),
       host,
       nodeName,
       cluster,
@@ -177,7 +179,7 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
   progress(`node ${nodeName} is ready`);
 
   const controllers = startControllers({
-    client: await clientFor(api, 'controller', started),
+    client: await clientFor(api, 'controller', started, options),
     host,
     cluster,
     // One process at a time holds the state directory, so a new one is the old one and need not wait for its lease to end.
@@ -189,9 +191,15 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
   return { kubeconfig: kubeconfigIn(stateDir), server: api.url, stop: () => started.stop() };
 }
 
-async function clientFor(api: ApiServer, component: Component, started: Started): Promise<KubeClient> {
+async function clientFor(
+  api: ApiServer,
+  component: Component,
+  started: Started,
+  { onRequest }: PlatformOptions,
+): Promise<KubeClient> {
   const { user, groups } = identityOf(component);
   const client = KubeClient.fromKubeconfig(await api.kubeconfigFor(user, groups));
+  if (onRequest) client.onRequest = (verb, resource) => onRequest(component, verb, resource);
   started.add({ stop: async () => client.close() });
   return client;
 }

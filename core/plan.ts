@@ -97,6 +97,65 @@ class Draft {
   }
 }
 
+/** What one prepareDomain tap sees. */
+class TapInput implements PrepareInput {
+  readonly vmi: Vmi;
+  readonly facts: Facts;
+  readonly disks: readonly AttachedDisk[];
+  readonly nics: readonly AttachedNic[];
+  readonly #plugin: string;
+
+  constructor(vmi: Vmi, facts: Facts, disks: readonly AttachedDisk[], nics: readonly AttachedNic[], owner: Owner) {
+    this.vmi = vmi;
+    this.facts = facts;
+    this.disks = disks;
+    this.nics = nics;
+    this.#plugin = owner.plugin;
+  }
+
+  /** A function of its own, so that a tap may take it out of the input. */
+  get result(): (id: string) => Json | undefined {
+    return resultOf(this.facts, this.#plugin, 'domain');
+  }
+}
+
+/** What one prepareDomain tap writes with; every write is signed with its name. */
+class TapDraft implements PlanDraft {
+  readonly #draft: Draft;
+  readonly #owner: Owner;
+  #domain: DomainDraft | undefined;
+  #pod: PodDraft | undefined;
+
+  constructor(draft: Draft, owner: Owner) {
+    this.#draft = draft;
+    this.#owner = owner;
+  }
+
+  get domain(): DomainDraft {
+    return (this.#domain ??= new DomainDraft(this.#draft.domain, this.#owner));
+  }
+
+  get pod(): PodDraft {
+    return (this.#pod ??= new PodDraft(this.#draft.pod, this.#owner));
+  }
+
+  overhead(entry: Overhead): void {
+    this.#draft.ledger(entry, this.#owner);
+  }
+
+  overheadSoFar(): number {
+    return this.#draft.overheadTotal;
+  }
+
+  step(step: StepDraft): void {
+    this.#draft.domainStep(step, this.#owner);
+  }
+
+  migratable(answer: Migratable): void {
+    this.#draft.answer(answer, this.#owner);
+  }
+}
+
 function signed(step: StepDraft, plugin: string, subject: string): Step {
   return { id: `${plugin}/${subject}/${step.id}`, plugin, action: step.action, args: step.args ?? {} };
 }
@@ -122,20 +181,8 @@ export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
   const disks = await attachDisks(host, draft, vmi, facts);
   const nics = await attachNics(host, draft, vmi, facts);
 
-  const domain = new DomainDraft(draft.domain, CORE);
   const source: DraftSource = {
-    for(owner) {
-      const input: PrepareInput = { vmi, facts, disks, nics, result: resultOf(facts, owner.plugin, 'domain') };
-      const planDraft: PlanDraft = {
-        domain: domain.as(owner),
-        pod: new PodDraft(draft.pod, owner),
-        overhead: (entry) => draft.ledger(entry, owner),
-        overheadSoFar: () => draft.overheadTotal,
-        step: (step) => draft.domainStep(step, owner),
-        migratable: (answer) => draft.answer(answer, owner),
-      };
-      return { input, draft: planDraft };
-    },
+    for: (owner) => ({ input: new TapInput(vmi, facts, disks, nics, owner), draft: new TapDraft(draft, owner) }),
   };
   await host.hooks.prepareDomain.first.promise(source);
   await host.hooks.prepareDomain.main.promise(source);

@@ -4,8 +4,8 @@ import type { Owner } from './types.ts';
 
 export type PodPart = { [key: string]: unknown };
 
-/** What identifies an item of a list, tried in this order; lists of anything else are sets. */
-const LIST_KEYS = ['name', 'mountPath', 'devicePath', 'containerPort'] as const;
+/** What identifies an item of a list, tried in this order: mounts share their volume's name. Lists of anything else are sets. */
+const LIST_KEYS = ['mountPath', 'name', 'devicePath', 'containerPort'] as const;
 
 /** Lists whose order and repeats mean something: one tap sets them whole. */
 const ATOMIC = new Set(['command', 'args']);
@@ -14,21 +14,54 @@ function isObject(value: unknown): value is PodPart {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function keyOf(item: unknown): string | undefined {
-  if (!isObject(item)) return undefined;
-  // A mount's name is its volume's, which several mounts share.
-  if (typeof item['mountPath'] === 'string') return `mountPath=${item['mountPath']}`;
+/** The key that identifies an item of a list, if one does. */
+function keyOf(item: PodPart): string | undefined {
   for (const key of LIST_KEYS) {
     const value = item[key];
-    if (typeof value === 'string' || typeof value === 'number') return `${key}=${value}`;
+    if (typeof value === 'string' || typeof value === 'number') return key;
   }
   return undefined;
 }
 
-/** A pod and the tap behind each of its leaves, by path (`spec.containers[name=compute].image`). */
+/** The path of `key` in the object or list `value`; items of lists by what identifies them. */
+function pathBelow(path: string, value: unknown, key: string): string {
+  if (!Array.isArray(value)) return path === '' ? key : `${path}.${key}`;
+  const item: unknown = value[Number(key)];
+  const identity = isObject(item) ? keyOf(item) : undefined;
+  return identity === undefined ? `${path}[${key}]` : `${path}[${identity}=${String((item as PodPart)[identity])}]`;
+}
+
+/** Who set what in one object or list: leaves by key, and the same again for what is nested. Grows beside the value. */
+class Signatures {
+  readonly leaves: Record<string, Owner> = {};
+  readonly nested: Record<string, Signatures> = {};
+
+  below(key: string): Signatures {
+    return (this.nested[key] ??= new Signatures());
+  }
+
+  /** Visits this and all that is nested, each with the path and the value it belongs to. */
+  visit(path: string, value: unknown, see: (signatures: Signatures, path: string, value: unknown) => void): void {
+    see(this, path, value);
+    for (const key in this.nested) {
+      this.nested[key]?.visit(pathBelow(path, value, key), (value as Record<string, unknown>)[key], see);
+    }
+  }
+}
+
+/** A pod and the tap behind each of its leaves. */
 export class PodTree {
   readonly value: PodPart = {};
-  readonly owners = new Map<string, Owner>();
+  readonly signatures = new Signatures();
+
+  /** By path, e.g. `spec.containers[name=compute].image`. */
+  get owners(): Map<string, Owner> {
+    const owners = new Map<string, Owner>();
+    this.signatures.visit('', this.value, ({ leaves }, path, value) => {
+      for (const key in leaves) owners.set(pathBelow(path, value, key), leaves[key] as Owner);
+    });
+    return owners;
+  }
 }
 
 /** A writer on the pod, bound to one tap. */
@@ -42,11 +75,11 @@ export class PodDraft {
   }
 
   /**
-   * Merges a part of a pod: objects field by field, lists by the items' name (mounts by mountPath), other lists as sets.
-   * Throws VL_CONFLICT where another tap set a leaf to another value.
+   * Merges a part of a pod: objects field by field, lists by the items' name (mounts by mountPath), other lists as sets;
+   * `command` and `args` whole. Throws VL_CONFLICT where another tap set a leaf to another value.
    */
   merge(part: PodPart): void {
-    this.#object(this.tree.value, part, '');
+    this.#object(this.tree.value, part, this.tree.signatures);
   }
 
   /** Merges a part of the `compute` container. */
@@ -54,58 +87,64 @@ export class PodDraft {
     this.merge({ spec: { containers: [{ name: 'compute', ...part }] } });
   }
 
-  #object(target: PodPart, source: PodPart, path: string): void {
+  #object(target: PodPart, source: PodPart, signatures: Signatures): void {
     for (const key in source) {
       const value = source[key];
       if (value === undefined) continue;
-      const at = path === '' ? key : `${path}.${key}`;
-      if (Array.isArray(value) && ATOMIC.has(key)) {
-        const old = target[key];
-        if (old !== undefined && JSON.stringify(old) !== JSON.stringify(value)) this.#clash(at, old, value);
-        if (old === undefined) this.tree.owners.set(at, this.#by);
-        target[key] = [...value];
-      } else if (Array.isArray(value)) {
-        const list = target[key];
-        if (list === undefined) this.#list((target[key] = []) as unknown[], value, at);
-        else if (Array.isArray(list)) this.#list(list, value, at);
-        else this.#clash(at, list, value);
-      } else if (isObject(value)) {
-        const old = target[key];
-        if (old === undefined) this.#object((target[key] = {}) as PodPart, value, at);
-        else if (isObject(old)) this.#object(old, value, at);
-        else this.#clash(at, old, value);
-      } else if (target[key] === undefined) {
-        target[key] = value;
-        this.tree.owners.set(at, this.#by);
-      } else if (target[key] !== value) {
-        this.#clash(at, target[key], value);
+      const old = target[key];
+      if (typeof value !== 'object' || value === null) {
+        if (old === undefined) {
+          target[key] = value;
+          signatures.leaves[key] = this.#by;
+        } else if (old !== value) this.#clash(signatures, key, old, value);
+      } else if (!Array.isArray(value)) {
+        if (old !== undefined && !isObject(old)) this.#clash(signatures, key, old, value);
+        this.#object((old ?? (target[key] = {})) as PodPart, value as PodPart, signatures.below(key));
+      } else if (ATOMIC.has(key)) {
+        if (old !== undefined && JSON.stringify(old) !== JSON.stringify(value))
+          this.#clash(signatures, key, old, value);
+        if (old === undefined) signatures.leaves[key] = this.#by;
+        target[key] = [...(value as unknown[])];
+      } else {
+        if (old !== undefined && !Array.isArray(old)) this.#clash(signatures, key, old, value);
+        this.#list((old ?? (target[key] = [])) as unknown[], value, signatures.below(key));
       }
     }
   }
 
-  #list(target: unknown[], source: unknown[], path: string): void {
+  #list(target: unknown[], source: readonly unknown[], signatures: Signatures): void {
     for (const item of source) {
-      const key = keyOf(item);
+      const key = isObject(item) ? keyOf(item) : undefined;
       if (key === undefined || !isObject(item)) {
         const text = JSON.stringify(item);
         if (target.some((old) => JSON.stringify(old) === text)) continue;
-        this.tree.owners.set(`${path}[${target.length}]`, this.#by);
+        signatures.leaves[target.length] = this.#by;
         target.push(isObject(item) ? structuredClone(item) : item);
         continue;
       }
-      let twin = target.find((old): old is PodPart => isObject(old) && keyOf(old) === key);
-      if (!twin) target.push((twin = {}));
-      this.#object(twin, item, `${path}[${key}]`);
+      const identity = item[key];
+      let index = target.findIndex((old) => isObject(old) && old[key] === identity && keyOf(old) === key);
+      if (index < 0) index = target.push({}) - 1;
+      this.#object(target[index] as PodPart, item, signatures.below(String(index)));
     }
   }
 
-  #clash(path: string, old: unknown, value: unknown): never {
+  #clash(signatures: Signatures, key: string, old: unknown, value: unknown): never {
     throw fail('VL_CONFLICT', {
-      where: `pod ${path}`,
-      first: this.tree.owners.get(path)?.plugin ?? 'another plugin',
+      where: `pod ${this.#pathOf(signatures, key)}`,
+      first: signatures.leaves[key]?.plugin ?? 'another plugin',
       old: JSON.stringify(old),
       second: this.#by.plugin,
       new: JSON.stringify(value),
     });
+  }
+
+  /** Searched for only when there is something to complain about. */
+  #pathOf(wanted: Signatures, leaf: string): string {
+    let found = leaf;
+    this.tree.signatures.visit('', this.tree.value, (at, path, value) => {
+      if (at === wanted) found = pathBelow(path, value, leaf);
+    });
+    return found;
   }
 }

@@ -45,7 +45,10 @@ export interface Sandbox {
   /** Process id of the launcher's PID 1 as the host counts. */
   readonly pid: number;
   readonly user: { readonly uid: number; readonly gid: number };
-  /** Runs a program by its arguments (no shell). Throws VirtloomError VL_STEP_FAILED-ready text with stderr on exit != 0. */
+  /**
+   * Runs a program by its arguments (no shell). An exit other than 0 is an Error with stderr in its message and a number
+   * `exitCode`; an error without one (pod gone, deadline, abort) says nothing about the program's verdict.
+   */
   exec(argv: readonly string[], options: ExecOptions): Promise<{ stdout: Buffer; stderr: string }>;
   readFile(path: string): Promise<Buffer>;
   /** Writes a file as the container's user, its folders made as needed. */

@@ -3,14 +3,15 @@ import { fail } from '../errors.ts';
 import type { Owner } from '../types.ts';
 import { type Element, childOf, el } from './element.ts';
 
-/** A copy to put in the tree, so that a literal may be used again; what others signed before stays theirs. */
+/**
+ * A copy to put in the tree, so that a literal may be used again; what others signed before stays theirs.
+ * Attributes are shared until somebody adds to them.
+ */
 function owned(element: Element, by: Owner): Element {
-  const fresh: Element = {
-    tag: element.tag,
-    attrs: { ...element.attrs },
-    children: element.children.map((child) => owned(child, element.by ?? by)),
-    by: element.by ?? by,
-  };
+  const owner = element.by ?? by;
+  const children: Element[] = [];
+  for (const child of element.children) children.push(owned(child, owner));
+  const fresh: Element = { tag: element.tag, attrs: element.attrs, children, by: owner };
   if (element.text !== undefined) fresh.text = element.text;
   if (element.key !== undefined) fresh.key = element.key;
   return fresh;
@@ -31,7 +32,7 @@ function mergeInto(target: Element, source: Element, by: Owner, path: string): v
     const value = source.attrs[name] as string;
     const old = target.attrs[name];
     if (old === undefined) {
-      target.attrs[name] = value;
+      target.attrs = { ...target.attrs, [name]: value };
       if (target.by !== by) (target.attrBy ??= {})[name] = by;
     } else if (old !== value) {
       throw conflict(`${path}/@${name}`, old, target.attrBy?.[name] ?? target.by, value, by);
@@ -60,11 +61,6 @@ export class DomainDraft {
   constructor(root: Element, by: Owner) {
     this.root = root;
     this.#by = by;
-  }
-
-  /** The same tree, written in the name of another tap. */
-  as(by: Owner): DomainDraft {
-    return new DomainDraft(this.root, by);
   }
 
   /** The element at `path` below the domain (`devices`, `os/bootmenu`), made where it is missing. */

@@ -6,7 +6,8 @@ export type AttributeValue = string | number | boolean | undefined;
 /** One XML element. `attrBy` holds only the attributes that another than `by` set. */
 export interface Element {
   readonly tag: string;
-  readonly attrs: Record<string, string>;
+  /** Once in a plan, never changed in place: replaced by a larger one. */
+  attrs: Record<string, string>;
   readonly children: Element[];
   text?: string;
   by?: Owner;
@@ -25,12 +26,13 @@ export function el(
   attrs: Record<string, AttributeValue> = {},
   ...children: (Element | string | undefined)[]
 ): Element {
-  const element: Element = { tag, attrs: {}, children: [] };
+  const written: Record<string, string> = {};
   for (const name in attrs) {
     const value = attrs[name];
     if (value === undefined) continue;
-    element.attrs[name] = typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value);
+    written[name] = typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value);
   }
+  const element: Element = { tag, attrs: written, children: [] };
   for (const child of children) {
     if (child === undefined) continue;
     if (typeof child === 'string') element.text = child;
