@@ -15,16 +15,18 @@ const CACHE = path.resolve(import.meta.dirname, '../../.cache/docker-registry');
 export class TestRegistry {
   readonly host: string;
   private readonly dir: string;
+  private readonly inside: string[];
   private readonly child: ChildProcess;
 
-  private constructor(host: string, dir: string, child: ChildProcess) {
+  private constructor(host: string, dir: string, child: ChildProcess, inside: string[]) {
+    this.inside = inside;
     this.host = host;
     this.dir = dir;
     this.child = child;
   }
 
-  /** With `login` the registry wants user "tester" with password "secret". */
-  static async start(login = false): Promise<TestRegistry> {
+  /** With `login` the registry wants user "tester" with password "secret"; with `netns` it listens in there. */
+  static async start({ login = false, netns = '' } = {}): Promise<TestRegistry> {
     const program = await registryProgram();
     const dir = await mkdtemp('/tmp/vl-registry-');
     const host = `127.0.0.1:${await freePort()}`;
@@ -43,10 +45,15 @@ export class TestRegistry {
         '',
       ].join('\n'),
     );
-    const child = spawn(program, ['serve', path.join(dir, 'config.yml')], { stdio: 'ignore' });
-    const registry = new TestRegistry(host, dir, child);
+    const inside = netns === '' ? [] : ['nsenter', `--net=/run/netns/${netns}`];
+    const [command = '', ...args] = [...inside, program, 'serve', path.join(dir, 'config.yml')];
+    const child = spawn(command, args, { stdio: 'ignore' });
+    const registry = new TestRegistry(host, dir, child, inside);
     for (const deadline = Date.now() + 10_000; ; await sleep(20)) {
-      const up: unknown = await fetch(`http://${host}/v2/`).catch(() => undefined);
+      const up = await run([...inside, 'curl', '-s', '-o', '/dev/null', `http://${host}/v2/`]).then(
+        () => true,
+        () => false,
+      );
       if (up) return registry;
       if (Date.now() > deadline) throw new Error('the registry does not answer');
     }
@@ -69,6 +76,7 @@ export class TestRegistry {
     if (config.length > 0) await run(['umoci', 'config', '--image', `${layout}:latest`, ...config]);
     const ref = `${this.host}/${name}`;
     await run([
+      ...this.inside,
       'skopeo',
       'copy',
       '--insecure-policy',

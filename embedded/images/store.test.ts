@@ -13,7 +13,7 @@ let dir: string;
 let store: ImageStore;
 
 beforeAll(async () => {
-  [registry, locked] = await Promise.all([TestRegistry.start(), TestRegistry.start(true)]);
+  [registry, locked] = await Promise.all([TestRegistry.start(), TestRegistry.start({ login: true })]);
 });
 afterAll(async () => {
   await Promise.all([registry.stop(), locked.stop()]);

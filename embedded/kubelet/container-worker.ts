@@ -1,5 +1,5 @@
 // Drives one container of a pod: starts it when told to keep it running, hears its end, waits out its crashes, ends it.
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { ReadyImage } from '../images/image.ts';
 import { ImageError } from '../images/reference.ts';
@@ -116,6 +116,7 @@ export class ContainerWorker {
     if (this.waitFor(this.pullBackOff, 'ImagePullBackOff', `Back-off pulling image "${this.spec.image ?? ''}"`)) return;
     const waitMs = this.configBackOff.left();
     if (waitMs > 0) return inputs.wake(waitMs);
+    if (!inputs.setup.begin()) return;
     this.starting = this.start().finally(() => {
       this.starting = undefined;
       inputs.wake();
@@ -227,6 +228,8 @@ export class ContainerWorker {
         cancelled: () => this.cancelled,
       });
       if (!run) return this.takeBack(before);
+      // The last run's log is `kubectl logs --previous`; older ones are no more asked for.
+      await rm(layout.log(container.name, run.attempt - 2), { force: true });
       this.prefetched = undefined;
       this.pullBackOff.reset();
       this.configBackOff.reset();

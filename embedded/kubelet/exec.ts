@@ -99,7 +99,8 @@ async function begin(
   return { child, files: [pidFile, spec], pidFile, tty };
 }
 
-const SCRIPT = 'exec runc --root "$VL_ROOT" exec --pid-file "$VL_PID" --process "$VL_SPEC" "$VL_ID"';
+// Raw from the first byte: runc sets it so only after the command may have written.
+const SCRIPT = 'stty raw -echo; exec runc --root "$VL_ROOT" exec --pid-file "$VL_PID" --process "$VL_SPEC" "$VL_ID"';
 
 function forward(ws: WebSocket, channel: number, stream: NodeJS.ReadableStream | null): void {
   stream?.on('data', (chunk: Buffer) => {

@@ -32,6 +32,8 @@ export class PodSetup {
   problem: string | undefined;
   private readonly inputs: SetupInputs;
   private sandboxStart: SandboxStart | undefined;
+  /** The volumes were made by an earlier kubelet. */
+  private adopted = false;
   private volumesReady: Promise<ReadonlyMap<string, ReadyVolume>> | undefined;
   private readonly sandboxBackOff = new BackOff(500, 30_000);
   private readonly volumeBackOff = new BackOff(250, 10_000);
@@ -47,6 +49,7 @@ export class PodSetup {
     if (sandbox?.phase === 'ready' && sandbox.cni && (await namespacesExist(layout))) {
       const network = Promise.resolve({ ip: sandbox.ip ?? '', cni: sandbox.cni });
       this.sandboxStart = { namespaces: Promise.resolve(), network };
+      this.adopted = true;
     } else if (sandbox) {
       sandbox.phase = 'making';
     }
@@ -78,16 +81,22 @@ export class PodSetup {
 
   /** Brings downwardAPI volumes up to the pod's present labels and annotations. */
   refresh(): void {
-    if (!this.volumesReady) return;
-    void this.volumesReady
+    if (!this.volumesReady && !this.adopted) return;
+    void Promise.resolve(this.volumesReady)
       .then(() => refreshDownwardVolumes(this.volumeInputs()))
       .catch((error: unknown) => this.inputs.host.log.warn({ err: error }, 'downwardAPI volume not refreshed'));
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([this.sandboxStart?.network, this.volumesReady]);
   }
 
   /** Takes the sandbox and every mount away; the address stays in the record for the status. */
   async end(): Promise<void> {
     const { host, layout, record, save } = this.inputs;
-    await Promise.allSettled([this.sandboxStart?.network, this.volumesReady]);
+    await this.settled();
+    this.adopted = false;
     this.sandboxStart = undefined;
     this.volumesReady = undefined;
     if (!record.sandbox) return;

@@ -147,6 +147,7 @@ export class PodWorker {
     clearTimeout(this.timer);
     for (const worker of this.containers.values()) worker.stop();
     await this.working;
+    await this.setup.settled();
     await Promise.all([...this.containers.values()].map((worker) => worker.idle()));
   }
 
@@ -179,7 +180,6 @@ export class PodWorker {
 
   /** Starts what may start now; everything slow goes on in the background and wakes us. */
   private advance(): void {
-    if (!this.setup.begin()) return;
     const policy = this.pod.spec.restartPolicy ?? 'Always';
     for (const worker of this.containers.values()) worker.prefetch();
     for (const container of this.pod.spec.initContainers ?? []) {

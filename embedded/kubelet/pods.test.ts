@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { podOf, shell, TestMachine } from './fixture-machine.ts';
+import { LogLines } from './log-lines.ts';
 import type { Pod, PodSpec } from './pod-types.ts';
 import { run } from './process.ts';
 
@@ -21,7 +22,8 @@ const WAIT = 'trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
 
 async function log(pod: Pod, container = 'main', attempt = 0): Promise<string> {
   const file = path.join(machine.stateDir, 'pods', pod.metadata.uid ?? '', 'logs', container, `${attempt}.log`);
-  return (await readFile(file, 'utf8')).replace(/^\S+ std(?:out|err) [FP] /gm, '');
+  const lines = new LogLines({ timestamps: false, since: undefined, tail: undefined, limitBytes: undefined });
+  return lines.take(await readFile(file));
 }
 
 function apply(spec: Partial<PodSpec>): Pod {

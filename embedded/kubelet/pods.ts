@@ -114,7 +114,12 @@ export async function readRecords(host: Pick<Host, 'layout'>): Promise<Map<strin
 /** Ends every container that no record knows, and forgets exits nobody will ask for. */
 async function removeUnknownContainers(host: Host, records: (PodRecord | undefined)[]): Promise<void> {
   const known = new Set(
-    records.flatMap((record) => Object.values(record?.containers ?? {})).flatMap(({ run }) => (run ? [run.id] : [])),
+    records
+      .flatMap((record) => Object.values(record?.containers ?? {}))
+      .flatMap(({ run }) =>
+        // Of a run that has ended and been noted nothing is wanted any more.
+        run && run.phase !== 'exited' ? [run.id] : [],
+      ),
   );
   const strangers = (await host.runtime.list()).filter((id) => !known.has(id));
   await Promise.all(strangers.map((id) => host.runtime.delete(id)));

@@ -6,6 +6,8 @@ import { ensureDir, isNotFound } from './files.ts';
 import type { Layout } from './layout.ts';
 import { ProcessError, run } from './process.ts';
 
+/** The machine is in trouble when a container takes this long. */
+const CREATE_MS = 60_000;
 const LOG_BYTES = 10 * 2 ** 20;
 
 export class RuntimeError extends Error {
@@ -117,11 +119,17 @@ function spawnConmon(argv: string[]): Promise<number> {
       env: { PATH: process.env['PATH'], _OCI_SYNCPIPE: '3' },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     });
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new RuntimeError(`runc has not made the container within ${CREATE_MS} ms`));
+      pipe?.destroy();
+    }, CREATE_MS);
     const pipe = child.stdio[3];
     let text = '';
     let complaint = '';
     child.stderr?.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
     const report = () => {
+      clearTimeout(timer);
       try {
         const { pid, message = '' } = JSON.parse(text) as { pid: number; message?: string };
         if (pid > 0) resolve(pid);
