@@ -27,21 +27,17 @@ const DEFAULT_SPINLOCKS = 4096;
 const onOff = (state: FeatureState | undefined): string => (state?.enabled === false ? 'off' : 'on');
 
 function hyperv(asked: Hyperv): Element {
-  const element = el('hyperv');
-  for (const { key, tag } of HYPERV) {
-    const state = asked[key];
-    if (!state) continue;
-    const feature = el(tag, { state: onOff(state) });
-    if (key === 'spinlocks' && isOn(state)) {
-      feature.attrs['retries'] = String(asked.spinlocks?.spinlocks ?? DEFAULT_SPINLOCKS);
-    } else if (key === 'vendorid') {
-      feature.attrs['value'] = asked.vendorid?.vendorid ?? '';
-    } else if (key === 'synictimer' && asked.synictimer?.direct) {
-      feature.children.push(el('direct', { state: onOff(asked.synictimer.direct) }));
-    }
-    element.children.push(feature);
-  }
-  return element;
+  const { spinlocks, vendorid, synictimer } = asked;
+  const more: { readonly [key in keyof Hyperv]?: Record<string, string | number | undefined> } = {
+    spinlocks: { retries: isOn(spinlocks) ? (spinlocks?.spinlocks ?? DEFAULT_SPINLOCKS) : undefined },
+    vendorid: { value: vendorid?.vendorid || undefined },
+  };
+  const direct = synictimer?.direct && el('direct', { state: onOff(synictimer.direct) });
+  const wanted = HYPERV.filter(({ key }) => asked[key]);
+  const elements = wanted.map(({ key, tag }) =>
+    el(tag, { state: onOff(asked[key]), ...more[key] }, key === 'synictimer' ? direct : undefined),
+  );
+  return el('hyperv', {}, ...elements);
 }
 
 /** The first feature asked for that only KVM can give. */

@@ -7,6 +7,6 @@ it('domain, pod and ledger of a plain VMI', async () => {
   await expect(xml).toMatchFileSnapshot('./testdata/plain-domain.xml');
   const ledger = overhead.map(({ mebibytes, why }) => `${mebibytes} MiB ${why}`);
   await expect(`${JSON.stringify({ pod: pod.value, ledger }, null, 2)}\n`).toMatchFileSnapshot(
-    './testdata/plain-pod.json',
+    './testdata/plain-pod.txt',
   );
 });

@@ -39,7 +39,9 @@ const hyperv = fc.record({
   synic: state,
   synictimer: maybe(fc.record({ enabled: bool, direct: state })),
   reset: state,
-  vendorid: maybe(fc.record({ enabled: bool, vendorid: fc.constant('myvendor') })),
+  vendorid: maybe(
+    fc.oneof(fc.record({ enabled: bool, vendorid: fc.constant('myvendor') }), fc.constant({ enabled: false })),
+  ),
   frequencies: state,
   reenlightenment: state,
   tlbflush: state,
