@@ -174,14 +174,13 @@ export class Platform {
 
   /** Waits until the guest at the VMI's address answers, and gives /cgi-bin/info as an object. */
   async waitForGuest(name: string, deadlineMs = 60_000): Promise<Record<string, string> & { ip: string }> {
-    const vmi = await this.waitForPhase(name, 'Running', deadlineMs);
     return waitFor(
       `guest of ${name} answers`,
       async () => {
-        const ip =
-          vmi.status?.interfaces?.[0]?.ipAddress ??
-          (await this.get<VmiLike>('vmi', name))?.status?.interfaces?.[0]?.ipAddress;
-        if (!ip) throw new Error('no address');
+        // Looked up each time: another VMI of the name may have taken its place.
+        const vmi = await this.get<VmiLike>('vmi', name);
+        const ip = vmi?.status?.phase === 'Running' ? vmi.status.interfaces?.[0]?.ipAddress : undefined;
+        if (!ip) throw new Error(`phase ${vmi?.status?.phase ?? 'none'}, no address`);
         const lines = (await this.http(`http://${ip}/cgi-bin/info`, 2)).trim().split('\n');
         return {
           ...Object.fromEntries(
