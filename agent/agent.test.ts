@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { KubeObject, Vmi } from '../core/index.ts';
 import { createHost } from '../core/host.ts';
@@ -23,6 +23,8 @@ import { testPlugin } from './testing-plugin.ts';
 import { startPod, until } from './testing.ts';
 import type { TestPod } from './testing.ts';
 
+// Guests boot slowly on a machine with other things to do.
+vi.setConfig({ testTimeout: 60_000 });
 const execute = promisify(execFile);
 const NODE = 'node-1';
 const FINALIZER = 'kubevirt.io/foregroundDeleteVirtualMachine';
@@ -374,7 +376,7 @@ describe('an agent that comes back', () => {
       victim?.kill('SIGKILL');
     }
     agent = await start();
-  }, 90_000);
+  }, 120_000);
 });
 
 describe('the server', () => {

@@ -97,6 +97,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     .watch(vmis)
     .watch(pods, (pod) => vmiOf(pod).map(({ name }) => ({ namespace: pod.metadata.namespace ?? '', name })));
 
+  // The first VMI should not wait for code to be loaded; what cannot be is told by the step that needs it.
+  for (const plugin of host.plugins) void plugin.actions?.().catch(() => undefined);
   const left = await instances.load();
   await controller.start();
   for (const request of left) controller.enqueue(request);

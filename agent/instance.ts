@@ -15,6 +15,8 @@ const LAUNCHER_END_MS = 10_000;
 /** How long a libvirtd may be away before that is an error, and how often its container is looked at meanwhile, in ms. */
 const LIBVIRT_MS = 15_000;
 const LOOK_MS = 250;
+/** How long a libvirtd takes to find its guests again, in ms; generously. */
+const SETTLE_MS = 10_000;
 /** How often the guest's agent is asked, in ms. Only what the guest alone knows is polled. */
 const AGENT_POLL_MS = 60_000;
 
@@ -24,6 +26,7 @@ export class Instance {
   readonly #libvirt: ReconnectingConnection;
   readonly #wake: () => void;
   #agentPoll: NodeJS.Timeout | undefined;
+  #upAt = 0;
   /** Whether what the guest's agent knows is to be asked for (again). */
   agentDue = true;
   /** When the power button was last pressed, by Date.now(). */
@@ -39,7 +42,10 @@ export class Instance {
       dial: () => connectIn(container, LIBVIRT_SOCKET),
       uri: LIBVIRT_URI,
       events: ['lifecycle', 'agentLifecycle'],
-      onUp: wake,
+      onUp: () => {
+        this.#upAt = Date.now();
+        wake();
+      },
       onDown: wake,
     });
     this.#libvirt.events.on('lifecycle', wake);
@@ -63,6 +69,14 @@ export class Instance {
   /** The guest, if libvirt has one. Rejects as connection() does. */
   async guest(signal?: AbortSignal): Promise<Guest | undefined> {
     return Guest.find(await this.connection(signal));
+  }
+
+  /**
+   * True for a while after libvirtd came up: it is still finding its guest again, and tells no event of one that ends
+   * meanwhile.
+   */
+  get isSettling(): boolean {
+    return Date.now() - this.#upAt < SETTLE_MS;
   }
 
   /** Asks the guest's agent again from time to time while it is there. */

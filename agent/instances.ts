@@ -53,11 +53,11 @@ export class Instances {
 
   /** The running instance of a VMI, for the subresources. */
   find(namespace: string, name: string): Instance | undefined {
-    for (const instance of this.#byUid.values()) {
-      const { owner } = instance.journal;
-      if (owner.namespace === namespace && owner.name === name) return instance;
-    }
-    return undefined;
+    const ofName = [...this.#byUid.values()].filter(
+      ({ journal }) => journal.owner.namespace === namespace && journal.owner.name === name,
+    );
+    // One that has ended may still be cleaned up while its successor runs.
+    return ofName.find(({ journal }) => !journal.ended) ?? ofName[0];
   }
 
   /** Undoes and forgets what belongs to VMIs of this name other than `uid`: their objects are gone. */

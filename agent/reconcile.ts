@@ -96,6 +96,7 @@ export class NodeReconciler {
       const status = pausedStatus({ ...now.status, conditions }, state, new Date());
       return { status: agent === 'as before' ? status : agentStatus(status, agent, new Date()) };
     });
+    if (instance.isSettling) return { afterMs: 2_000, why: 'libvirtd may still be finding its guest again' };
   }
 
   async #askAgent(guest: Guest, instance: Instance, signal: AbortSignal) {
