@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HostImage } from '../images/image.ts';
+import { removeCgroup } from './cgroup.ts';
 import { mountPoints, unmountBelow } from './namespaces.ts';
 import type { Pod, PodSpec, PodStatus } from './pod-types.ts';
 import { run } from './process.ts';
@@ -193,6 +194,7 @@ export class TestMachine {
       await run(['runc', '--root', path.join(this.stateDir, 'runc'), 'delete', '--force', id]).catch(() => {});
     }
     await unmountBelow(this.dir);
+    await removeCgroup(`virtloom-${this.bridgeName}`);
     await run(['ip', 'netns', 'del', this.netns]).catch(() => {});
     await rm(this.dir, { recursive: true, force: true });
   }

@@ -53,7 +53,7 @@ export class Runtime {
       ...['--exit-dir', this.exits, '--persist-dir', persist, '--full-attach', '--no-new-keyring'],
       ...(options.tty ? ['--terminal'] : []),
     ];
-    return await spawnConmon(argv);
+    return await spawnConmon(argv, bundle);
   }
 
   async start(id: string): Promise<void> {
@@ -112,10 +112,12 @@ function runcMessage(stderr: string): string {
 }
 
 /** conmon leaves for the background and reports the container's pid, or why there is none, on a pipe. */
-function spawnConmon(argv: string[]): Promise<number> {
+function spawnConmon(argv: string[], bundle: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn('conmon', argv, {
       detached: true,
+      // conmon leaves its note of an out-of-memory kill where it stands.
+      cwd: bundle,
       env: { PATH: process.env['PATH'], _OCI_SYNCPIPE: '3' },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     });
