@@ -17,7 +17,8 @@ export async function readBody(request: IncomingMessage): Promise<Body> {
   const type = bodyType(request.headers['content-type']);
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // The rest of a body that is too large is let go by, so that the client reads why.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > MAX_BODY) {
       const message = `Request entity too large: limit is ${String(MAX_BODY)}`;

@@ -13,14 +13,27 @@ import { badRequest, type Cause } from './status.ts';
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 
+const MAX_DEPTH = 1000;
 const METADATA: Schema = { $ref: 'V1ObjectMeta' };
 
-/** @throws 400 where the text is neither JSON nor (for YAML types) YAML, or holds no object. */
+/** @throws 400 where the text is neither JSON nor (for YAML types) YAML, or goes too deep. */
 export function parseBody(text: string, type: string): unknown {
+  let body: unknown;
   try {
-    return type.includes('yaml') && !/^\s*[[{]/.test(text) ? parseYaml(text) : (JSON.parse(text) as unknown);
+    body = type.includes('yaml') && !/^\s*[[{]/.test(text) ? parseYaml(text) : (JSON.parse(text) as unknown);
   } catch (error) {
     throw badRequest(`the body of the request could not be read: ${(error as Error).message}`);
+  }
+  refuseDeep(body);
+  return body;
+}
+
+/** What walks objects calls itself level by level, and the stack has an end. */
+function refuseDeep(body: unknown): void {
+  let level = [body];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) throw badRequest(`the body of the request exceeds the depth of ${String(MAX_DEPTH)} levels`);
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
   }
 }
 
@@ -35,6 +48,7 @@ export function decodeObject(
   warnings: string[],
 ): KubeObject {
   if (!isObject(body)) throw badRequest('the body of the request is not an object');
+  refuseDeep(body);
   const wanted = apiVersion(kind.group, version.name);
   if (body['kind'] !== undefined && body['kind'] !== '' && body['kind'] !== kind.kind) {
     throw badRequest(`${String(body['kind'])} in version "${version.name}" cannot be handled as a ${kind.kind}`);

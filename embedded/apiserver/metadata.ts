@@ -121,8 +121,13 @@ function validateName(name: string, kind: Kind): Cause[] {
     return [];
   }
   const isLabel = LABEL_NAMES.has(kind.storage);
-  const fits = isLabel ? DNS_LABEL.test(name) && name.length <= 63 : DNS_SUBDOMAIN.test(name) && name.length <= 253;
-  return fits ? [] : [invalidValue('metadata.name', name, isLabel ? LABEL_MESSAGE : SUBDOMAIN_MESSAGE)];
+  const [longest, shape, message] = isLabel ? [63, DNS_LABEL, LABEL_MESSAGE] : [253, DNS_SUBDOMAIN, SUBDOMAIN_MESSAGE];
+  const causes: Cause[] = [];
+  if (name.length > longest) {
+    causes.push(invalidValue('metadata.name', name, `must be no more than ${String(longest)} characters`));
+  }
+  if (!shape.test(name)) causes.push(invalidValue('metadata.name', name, message));
+  return causes;
 }
 
 function validateKey(key: string, field: string): Cause[] {

@@ -44,7 +44,7 @@ export function aggregatedDiscovery(accept: string): 'v2' | 'v2beta1' | undefine
 /** @throws 415 for a body that we cannot read. */
 export function bodyType(contentType: string | undefined): string {
   const type = (contentType ?? 'application/json').split(';')[0]?.trim() ?? '';
-  if (type.includes('cbor')) {
+  if (!/(json|yaml|protobuf)$/.test(type)) {
     const message = `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`;
     throw new ApiError(415, 'UnsupportedMediaType', message);
   }

@@ -19,7 +19,11 @@ export function createApiServer(env: Environment, pair: KeyPair, ca: string): Se
   const server = createServer(
     { ...pair, ca, requestCert: true, rejectUnauthorized: false, keepAliveTimeout: KEEP_ALIVE_MS },
     (request, response) => {
-      void handle(env, request, response);
+      // No request may end the process, whatever it holds.
+      handle(env, request, response).catch((error: unknown) => {
+        env.log.error({ error, method: request.method, url: request.url }, 'a request got no answer');
+        response.destroy();
+      });
     },
   );
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -116,7 +120,7 @@ function refuse(
   warnings: string[],
 ): void {
   // A client that hung up gets no answer, and is no fault of ours.
-  if (response.headersSent || request.socket.destroyed) {
+  if (response.headersSent || response.socket?.destroyed !== false) {
     response.destroy();
     return;
   }

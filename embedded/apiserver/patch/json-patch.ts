@@ -4,6 +4,8 @@ import { ApiError, badRequest } from '../status.ts';
 
 const OPERATIONS = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test']);
 const MAX_OPERATIONS = 10_000;
+/** Copies of copies would grow without end. */
+const MAX_COPIED = 3 * 1024 * 1024;
 
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw badRequest('a JSON patch must be an array of operations');
@@ -17,7 +19,14 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
     }
   }
   try {
-    return jsonPatch.applyPatch(target, patch as Operation[], true, false, true).newDocument;
+    let document: unknown = structuredClone(target);
+    let copied = 0;
+    for (const operation of patch as Operation[]) {
+      if (operation.op === 'copy') copied += sizeAt(document, operation.from);
+      if (copied > MAX_COPIED) break;
+      document = jsonPatch.applyOperation(document, operation, true, true, true).newDocument;
+    }
+    if (copied <= MAX_COPIED) return document;
   } catch (error) {
     const { name, operation } = error as { name?: string; operation?: Operation };
     const path = operation?.path ?? '';
@@ -27,4 +36,11 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
         : `${operation?.op ?? ''} operation does not apply: doc is missing path: ${path}: missing value`;
     throw new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${why}`, {});
   }
+  const message = `a JSON patch may copy ${String(MAX_COPIED)} bytes in all`;
+  throw new ApiError(413, 'RequestEntityTooLarge', message);
+}
+
+function sizeAt(document: unknown, pointer: string): number {
+  const value: unknown = jsonPatch.getValueByPointer(document, pointer);
+  return JSON.stringify(value)?.length ?? 0;
 }

@@ -39,8 +39,11 @@ function pruneObject(
     (schema.type === undefined && properties === undefined && additionalProperties === undefined);
   const copy: JsonObject = {};
   for (const [name, item] of Object.entries(value)) {
-    if (name === '__proto__') continue;
     const at = fieldPath(path, name);
+    if (name === '__proto__') {
+      unknown.push(at);
+      continue;
+    }
     const known = properties !== undefined && Object.hasOwn(properties, name) ? properties[name] : undefined;
     if (isResource && OBJECT_META_FIELDS.has(name)) copy[name] = item;
     else if (known !== undefined) copy[name] = pruneValue(item, known, resolve, at, unknown);
