@@ -7,7 +7,7 @@ export function getPath(object: unknown, path: Path): unknown {
   let value = object;
   for (const key of path) {
     if (typeof value !== 'object' || value === null) return undefined;
-    value = (value as Record<string | number, unknown>)[key];
+    value = Object.hasOwn(value, key) ? (value as Record<string | number, unknown>)[key] : undefined;
   }
   return value;
 }
@@ -16,10 +16,11 @@ export function getPath(object: unknown, path: Path): unknown {
 export function setPath<T>(object: T, path: Path, value: unknown): T {
   if (path.length === 0) return value as T;
   const [key, ...rest] = path as [string | number, ...(string | number)[]];
-  if (key === '__proto__' || key === 'constructor' || key === 'prototype') throw new TypeError(`path holds ${key}`);
+  // In a copy every other name is a field like any other.
+  if (key === '__proto__') throw new TypeError('path holds __proto__');
   const source: unknown = object ?? (typeof key === 'number' ? [] : {});
   const copy = (Array.isArray(source) ? [...source] : { ...(source as object) }) as Record<string | number, unknown>;
-  const next = setPath(copy[key], rest, value);
+  const next = setPath(Object.hasOwn(copy, key) ? copy[key] : undefined, rest, value);
   if (next === undefined) delete copy[key];
   else copy[key] = next;
   return copy as T;

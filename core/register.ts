@@ -3,9 +3,19 @@ import type { AsyncSeriesBailHook, HookMap } from 'tapable';
 import { fail } from './errors.ts';
 import type { Hooks } from './hooks.ts';
 import type { KubeObject } from './kube/objects.ts';
-import type { AdmitTap, Contribution, Defaults, DefaultTap, MigratePhase, PrepareTap, Stage } from './plugin.ts';
-import { runTap, type TapPolicy } from './tap.ts';
-import type { Owner } from './types.ts';
+import type {
+  AdmitTap,
+  Contribution,
+  Defaults,
+  DefaultTap,
+  MigratePhase,
+  Patch,
+  PrepareTap,
+  Stage,
+  Verdict,
+} from './plugin.ts';
+import { andThen, runTap, type TapPolicy } from './tap.ts';
+import type { Cause, Owner } from './types.ts';
 import { setPath } from './path.ts';
 
 export interface HookKeys {
@@ -70,13 +80,18 @@ function registerAdmit(hooks: Hooks, plugin: string, tap: AdmitTap, policy: TapP
     runTap(
       owner,
       policy,
-      () => tap(input),
+      andThen(() => tap(input), verdictOf),
       (error, verdict) => {
-        if (verdict) report.add(owner, Array.isArray(verdict) ? { causes: verdict } : verdict);
+        if (verdict) report.add(owner, verdict);
         done(error);
       },
     );
   });
+}
+
+function verdictOf(answer: Cause[] | Verdict | void): Verdict {
+  const { causes = [], warnings = [] } = Array.isArray(answer) ? { causes: answer } : (answer ?? {});
+  return { causes: [...causes], warnings: [...warnings] };
 }
 
 function registerDefaults(hooks: Hooks, plugin: string, tap: DefaultTap, policy: TapPolicy): void {
@@ -87,17 +102,27 @@ function registerDefaults(hooks: Hooks, plugin: string, tap: DefaultTap, policy:
     runTap(
       owner,
       policy,
-      () => tap(input),
-      (error, answer) => {
-        if (error || !answer) return done(error);
-        const defaults: Defaults = Array.isArray(answer) ? { patches: answer } : answer;
-        let next: KubeObject = object;
-        for (const patch of defaults.patches ?? []) next = setPath(next, patch.path, patch.value);
-        report.add(owner, defaults);
-        done(null, next);
+      andThen(
+        () => tap(input),
+        (answer) => defaulted(object, answer),
+      ),
+      (error, made) => {
+        if (error || !made) return done(error);
+        report.add(owner, made.defaults);
+        done(null, made.next);
       },
     );
   });
+}
+
+function defaulted(
+  object: KubeObject,
+  answer: Patch[] | Defaults | void,
+): { defaults: Defaults; next: KubeObject } | undefined {
+  if (!answer) return undefined;
+  const { patches = [], warnings = [], causes = [] } = Array.isArray(answer) ? { patches: answer } : answer;
+  const next = patches.reduce((made, patch) => setPath(made, patch.path, patch.value), object);
+  return { defaults: { patches: [...patches], warnings: [...warnings], causes: [...causes] }, next };
 }
 
 function registerPrepare(hooks: Hooks, stage: Stage, plugin: string, tap: PrepareTap, policy: TapPolicy): void {

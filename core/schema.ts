@@ -151,7 +151,7 @@ export class FieldTable {
       return;
     }
     for (const key in value) {
-      const child = node.properties[key];
+      const child = Object.hasOwn(node.properties, key) ? node.properties[key] : undefined;
       if (child) this.#unknown((value as Record<string, unknown>)[key], child, [...path, key], causes);
       else causes.push(this.#refuse([...path, key]));
     }
@@ -160,7 +160,7 @@ export class FieldTable {
   #refuse(path: readonly (string | number)[]): Cause {
     const field = formatPath(path);
     const generic = field.replace(/\[\d+\]/g, '[]');
-    const plugin = this.#known[generic];
+    const plugin = Object.hasOwn(this.#known, generic) ? this.#known[generic] : undefined;
     if (plugin === undefined) return { field, reason: 'FieldValueInvalid', message: `unknown field "${field}"` };
     const message = this.#enabled.has(plugin)
       ? `${field} is not supported by this version of plugin "${plugin}": leave the field out`

@@ -17,6 +17,14 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
+/** `call`, and then `use` on what it gives: a malformed answer is contained like a throw. */
+export function andThen<T, U>(call: () => T | Promise<T>, use: (result: T) => U): () => U | Promise<U> {
+  return () => {
+    const result = call();
+    return isPromise(result) ? result.then(use) : use(result);
+  };
+}
+
 /**
  * Runs `call` and hands its result to `done`; synchronously when the tap is synchronous, which keeps plans fast.
  * Errors: VL_TAP_FAILED, VL_TAP_TIMEOUT; a VirtloomError of the core's own (VL_CONFLICT) passes as it is.

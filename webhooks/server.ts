@@ -39,7 +39,13 @@ const REVIEW = {
 const BODY_LIMIT = 8 << 20;
 
 export async function startWebhooks(options: WebhookOptions): Promise<{ port: number; stop(): Promise<void> }> {
-  const server = fastify({ https: { ...options.tls, minVersion: 'TLSv1.2' }, bodyLimit: BODY_LIMIT });
+  const server = fastify({
+    https: { ...options.tls, minVersion: 'TLSv1.2' },
+    bodyLimit: BODY_LIMIT,
+    // A field of such a name is unknown like any other, and has to be refused by name.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
+  });
   const serve = (path: string, judge: (host: Host, request: ReviewRequest) => Promise<ReviewResponse>): void => {
     server.post<{ Body: { request: ReviewRequest } }>(path, { schema: { body: REVIEW } }, async ({ body }) => ({
       apiVersion: 'admission.k8s.io/v1',

@@ -17,7 +17,7 @@ export function admit(input: AdmitInput): Verdict | undefined {
   const causes: Cause[] = [];
   for (const field of Object.keys(spec)) {
     if (OWN.has(field)) continue;
-    const plugin = ELSEWHERE[field];
+    const plugin = Object.hasOwn(ELSEWHERE, field) ? ELSEWHERE[field] : undefined;
     causes.push(
       plugin === undefined
         ? { field: `spec.${field}`, reason: 'FieldValueInvalid', message: `unknown field "spec.${field}"` }
