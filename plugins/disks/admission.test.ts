@@ -212,15 +212,6 @@ describe('rules', () => {
     }
   });
 
-  it('see interfaces that want the same place in the boot order', async () => {
-    const vmi = vmiOf([{ name: 'a', bootOrder: 1 }]);
-    const field = 'spec.domain.devices.interfaces[0].bootOrder';
-    (vmi.spec.domain.devices as { interfaces: unknown }).interfaces = [{ name: 'default', bootOrder: 1 }];
-    expect(await causesOf(vmi)).toContain(
-      `${field}: FieldValueInvalid: Boot order for ${field} already set for a different device.`,
-    );
-  });
-
   it('tell everything at once', async () => {
     const causes = await causesOf(
       vmiOf([{ name: 'A', disk: { bus: 'ide' }, cache: 'x', io: 'y', serial: '?', bootOrder: -1, errorPolicy: 'z' }]),

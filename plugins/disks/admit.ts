@@ -47,7 +47,7 @@ export function admitDisks(input: AdmitInput): Cause[] {
     options(disk, at, causes);
     blockSize(disk, at, causes);
   });
-  bootOrders(input, disks, disksAt, causes);
+  bootOrders(disks, disksAt, causes);
   const policy: unknown = vmi.spec.domain.ioThreadsPolicy;
   if (typeof policy === 'string' && !IO_POLICIES.includes(policy)) {
     causes.add(
@@ -167,17 +167,13 @@ function size(bytes: number, field: string, causes: Causes): void {
   }
 }
 
-/** Disks and interfaces share one order. Interfaces among themselves are their own plugins' business. */
-function bootOrders(input: AdmitInput, disks: readonly Disk[], disksAt: string, causes: Causes): void {
+/** Interfaces, which share the order, are their own plugin's business. */
+function bootOrders(disks: readonly Disk[], disksAt: string, causes: Causes): void {
   const taken = new Set<number>();
-  const check = (order: unknown, field: string, mine: boolean) => {
-    if (typeof order !== 'number') return;
-    if (taken.has(order)) causes.add(field, `Boot order for ${field} already set for a different device.`);
-    if (mine) taken.add(order);
-  };
-  disks.forEach((disk, index) => check(disk.bootOrder, `${disksAt}[${index}].bootOrder`, true));
-  const nicsAt = input.at('spec.domain.devices.interfaces');
-  (input.vmi?.spec.domain.devices?.interfaces ?? []).forEach((nic, index) => {
-    check((nic as { bootOrder?: unknown }).bootOrder, `${nicsAt}[${index}].bootOrder`, false);
+  disks.forEach(({ bootOrder }, index) => {
+    if (typeof bootOrder !== 'number') return;
+    const field = `${disksAt}[${index}].bootOrder`;
+    if (taken.has(bootOrder)) causes.add(field, `Boot order for ${field} already set for a different device.`);
+    taken.add(bootOrder);
   });
 }
