@@ -130,6 +130,12 @@ connected(program.command('version').description('print client and server versio
   (await import('./version.ts')).printVersion(version, at(options)),
 );
 
+// `virtloom explain ... | head`: who reads has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(DONE);
+  throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -22,6 +22,14 @@ describe.each(nodes.filter((node) => spawnSync(node, ['--version']).status === 0
     expect(spawnSync(node, [VIRTLOOM, 'no-such-verb']).status).toBe(2);
   });
 
+  it('ends quietly when nobody reads on', () => {
+    const script = '"$0" "$1" plugins | head -n 1; exit "${PIPESTATUS[0]}"';
+    const piped = spawnSync('bash', ['-c', script, node, VIRTLOOM], { encoding: 'utf8' });
+    expect(piped.stderr).toBe('');
+    expect(piped.status).toBe(0);
+    expect(piped.stdout).toMatch(/^ORDER/);
+  });
+
   it('passes signals', async () => {
     // `virtloom render` waits for its standard input.
     writeFileSync(join(directory, 'empty'), '');
