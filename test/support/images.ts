@@ -14,7 +14,9 @@ const VARIANTS = {
   /** For containerDisk.path: /images/tiny.qcow2. */
   elsewhere: () => [{ path: 'images/tiny.qcow2', file: buildTiny().qcow2 }],
   /** As an image has it that was built from a Dockerfile without --chown. */
-  rootOwned: () => [{ path: 'disk/disk.qcow2', file: buildTiny().qcow2, uid: 0, mode: 0o600 }],
+  rootOwned: () => [{ path: 'disk/disk.qcow2', file: buildTiny().qcow2, uid: 0, mode: 0o644 }],
+  /** KubeVirt asks for a disk that user 107 can read: this one is not. */
+  unreadable: () => [{ path: 'disk/disk.qcow2', file: buildTiny().qcow2, uid: 0, mode: 0o600 }],
   noDisk: () => [{ path: 'etc/nothing', content: 'no disk here\n' }],
   emptyDirectory: () => [{ path: 'disk', directory: true }],
   corrupt: () => [{ path: 'disk/disk.qcow2', content: corrupt }],
