@@ -3,12 +3,15 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { pino } from 'pino';
+import type * as Compose from '../../cli/compose.ts';
+import type * as Manifests from '../../cli/manifests.ts';
+import type * as Admission from '../../core/admission.ts';
+import type * as Xml from '../../core/domain/xml.ts';
+import type * as PlanOf from '../../core/plan.ts';
+import type * as Testing from '../../core/testing.ts';
 
-type Core = typeof import('../../core/admission.ts') &
-  typeof import('../../core/plan.ts') &
-  typeof import('../../core/domain/xml.ts') &
-  typeof import('../../core/testing.ts');
-type Cli = typeof import('../../cli/compose.ts') & typeof import('../../cli/manifests.ts');
+type Core = typeof Admission & typeof PlanOf & typeof Xml & typeof Testing;
+type Cli = typeof Compose & typeof Manifests;
 
 const [root = '', ...files] = process.argv.slice(2);
 const load = async <T>(paths: string[]): Promise<T> => {

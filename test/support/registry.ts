@@ -94,7 +94,7 @@ export class Registry {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode === null) {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const exit = once(this.#child, 'exit');
       this.#child.kill('SIGKILL');
       await exit;
