@@ -5,17 +5,10 @@ import type { KubeObject } from './kube/objects.ts';
 import { getPath, parsePath, setPath } from './path.ts';
 import type { AdmitInput, Patch } from './plugin.ts';
 import type { Cause, Owner, Vmi, VmiSpec } from './types.ts';
-import { isPlatform, vmiDefaults, vmiRules } from './vmi-admission.ts';
+import { type AdmissionRequest, isPlatform, vmiDefaults, vmiRules } from './vmi-admission.ts';
 import { VMI_KIND } from './vmi-kind.ts';
 
 const CORE: Owner = { plugin: 'core', tap: 'defaults' };
-
-export interface AdmissionRequest {
-  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE';
-  readonly object: KubeObject;
-  readonly old?: KubeObject;
-  readonly user: { readonly username: string; readonly groups: readonly string[] };
-}
 
 /** One field that a defaultPreset tap set. */
 export interface DefaultRecord extends Patch {

@@ -75,4 +75,5 @@ export type { Request, Result } from './kube/controller.ts';
 export type { EventRecorder } from './kube/events.ts';
 export type { Informer } from './kube/informer.ts';
 export * from './kube/objects.ts';
+export * from './kube/quantity.ts';
 export * from './net/index.ts';

@@ -1,6 +1,7 @@
 // What plugin tests need: a plan or an admission verdict from a few plugins, without a cluster.
 import { pino } from 'pino';
-import { admit, applyDefaults, type AdmissionRequest } from './admission.ts';
+import { admit, applyDefaults } from './admission.ts';
+import type { AdmissionRequest } from './vmi-admission.ts';
 import { toXml } from './domain/xml.ts';
 import { createHost, type Host, type HostOptions, type PluginEntry } from './host.ts';
 import type { KubeObject } from './kube/objects.ts';

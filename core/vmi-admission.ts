@@ -1,9 +1,17 @@
 // What the core itself asks of every VirtualMachineInstance: its first phase, its finalizer, who may write what.
-import type { AdmissionRequest } from './admission.ts';
+import type { KubeObject } from './kube/objects.ts';
 import type { Patch } from './plugin.ts';
 import { seconds } from './status.ts';
 import type { Cause, VmiStatus } from './types.ts';
 import { VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
+
+/** One object on its way into the API server. */
+export interface AdmissionRequest {
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE';
+  readonly object: KubeObject;
+  readonly old?: KubeObject;
+  readonly user: { readonly username: string; readonly groups: readonly string[] };
+}
 
 /** Our own processes: the service accounts of this namespace. */
 export const PLATFORM_GROUP = 'system:serviceaccounts:virtloom';

@@ -1,10 +1,10 @@
 // AdmissionReview in, AdmissionReview out (admission.k8s.io/v1).
 import jsonPatch from 'fast-json-patch';
-import { admit, applyDefaults, type AdmissionRequest } from '../core/admission.ts';
+import { admit, applyDefaults } from '../core/admission.ts';
 import { messageOf, VirtloomError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { KubeObject } from '../core/kube/objects.ts';
-import { isPlatform } from '../core/vmi-admission.ts';
+import { type AdmissionRequest, isPlatform } from '../core/vmi-admission.ts';
 import type { Cause } from '../core/types.ts';
 
 export interface ReviewRequest {

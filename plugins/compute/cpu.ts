@@ -1,6 +1,5 @@
 // CPU topology, model and features: <vcpu>, <vcpus>, <cpu>.
-import { type DomainDraft, type DomainSpec, type Element, el, type Facts } from '../../core/index.ts';
-import { quantity } from './quantity.ts';
+import { type DomainDraft, type DomainSpec, el, type Element, type Facts, quantity } from '../../core/index.ts';
 
 /** Past this libvirt wants an IOMMU with extended interrupt mode, which no domain here has. */
 export const MAX_VCPUS = 255;

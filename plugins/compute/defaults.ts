@@ -1,10 +1,17 @@
 // KubeVirt's defaults for this plugin's fields: what a VMI says about itself once it is stored.
-import type { DefaultInput, DomainSpec, Patch, Vmi } from '../../core/index.ts';
+import {
+  bytesText,
+  type DefaultInput,
+  type DomainSpec,
+  MEMORY_END,
+  type Patch,
+  quantity,
+  type Vmi,
+} from '../../core/index.ts';
 import { MAX_VCPUS, topologyOf } from './cpu.ts';
 import { DEFAULT_ARCHITECTURE, DEFAULT_MACHINE } from './firmware.ts';
 import { guestMemoryText, memoryRoomProblem } from './memory.ts';
 import { LAUNCHER_USER } from './pod.ts';
-import { bytesText, MEMORY_END, quantity } from './quantity.ts';
 import { type Hyperv, isOn } from './types.ts';
 
 /** Sockets and memory that can be plugged in, by what there is. */

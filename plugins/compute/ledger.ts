@@ -1,10 +1,9 @@
 // What the launcher pod needs besides the guest's memory: this plugin's entries of the memory ledger.
-import type { Facts, PlanDraft, Vmi } from '../../core/index.ts';
+import { type Facts, MIB, type PlanDraft, type Vmi } from '../../core/index.ts';
 import { vcpusOf } from './cpu.ts';
 import { hasGraphics } from './devices.ts';
 import { TRANSLATION_CACHE_MIB } from './features.ts';
 import { guestBytes } from './memory.ts';
-import { MIB } from './quantity.ts';
 import { isEfi } from './types.ts';
 
 export function ledger(vmi: Vmi, facts: Facts, plan: PlanDraft): void {

@@ -1,7 +1,6 @@
 // The guest's memory: <memory>.
-import { type DomainDraft, type DomainSpec, el } from '../../core/index.ts';
+import { type DomainDraft, type DomainSpec, el, MIB, quantity } from '../../core/index.ts';
 import { possibleVcpus } from './cpu.ts';
-import { MIB, quantity } from './quantity.ts';
 
 /** What memory.guest is when the manifest leaves it out; undefined where nothing says how much. */
 export function guestMemoryText(domain: DomainSpec): string | number | undefined {

@@ -1,9 +1,17 @@
 // Requests and limits of the compute container: the guest's memory and the ledger of all plugins. Runs last.
-import type { Facts, PlanDraft, PodPart, Vmi } from '../../core/index.ts';
+import {
+  bytesText,
+  cpuText,
+  type Facts,
+  MIB,
+  type PlanDraft,
+  type PodPart,
+  quantity,
+  type Vmi,
+} from '../../core/index.ts';
 import { vcpusOf } from './cpu.ts';
 import { guestBytes } from './memory.ts';
 import { OVERHEAD_ANNOTATION } from './pod.ts';
-import { bytesText, cpuText, MIB, quantity } from './quantity.ts';
 
 /** A tenth of a CPU is asked for each vCPU, as KubeVirt's cpuAllocationRatio of 10 has it. */
 const MILLIS_A_VCPU = 100;

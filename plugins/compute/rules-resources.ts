@@ -1,7 +1,7 @@
 // Rules on memory, CPU and their requests and limits.
 import { MAX_VCPUS } from './cpu.ts';
 import { guestMemoryText, memoryRoomProblem } from './memory.ts';
-import { MEMORY_END, millis, quantity } from './quantity.ts';
+import { MEMORY_END, millis, quantity } from '../../core/index.ts';
 import { items, type Review, type Rule } from './rules.ts';
 
 const RESOURCES = 'spec.domain.resources';

@@ -1,6 +1,5 @@
 // The fields that this plugin owns, as JSON Schema.
-import type { ApiSlice, Schema } from '../../core/index.ts';
-import { QUANTITY_PATTERN } from './quantity.ts';
+import { type ApiSlice, QUANTITY_PATTERN, type Schema } from '../../core/index.ts';
 
 const boolean = (description: string): Schema => ({ type: 'boolean', description });
 const text = (description: string, more: Schema = {}): Schema => ({ type: 'string', description, ...more });

@@ -1,6 +1,6 @@
 // The rules for empty disks, all causes at once.
-import type { AdmitInput, Cause } from '../../core/index.ts';
-import { bytesOf, sizeOf } from './capacity.ts';
+import { type AdmitInput, type Cause, quantity } from '../../core/index.ts';
+import { sizeOf } from './capacity.ts';
 
 /** qcow2 with 64 KiB clusters holds no more: its first table would pass QEMU's limit. */
 const MAX_BYTES = 2 ** 51;
@@ -19,7 +19,7 @@ export function admitEmptyDisks(input: AdmitInput): Cause[] {
     const { capacity } = source as { capacity?: unknown };
     if (typeof capacity !== 'string' && typeof capacity !== 'number') return;
     const field = `${input.at('spec.volumes')}[${index}].emptyDisk.capacity`;
-    if (bytesOf(capacity) === undefined)
+    if (quantity(capacity) === undefined)
       add(field, `${field} is not a quantity such as 2Gi: ${JSON.stringify(capacity)}`);
     else if (sizeOf(capacity) <= 0) add(field, `${field} must be at least 1Mi`);
     else if (sizeOf(capacity) > MAX_BYTES) add(field, `${field} must be at most 2Pi`);

@@ -7,7 +7,8 @@ import type { Json, Sandbox, Vmi, Volume } from '../../core/index.ts';
 import { admitFor, planFor } from '../../core/testing.ts';
 import { contextOf, killedAt, LocalSandbox } from '../../test/local-sandbox.ts';
 import { actions } from './actions.ts';
-import { bytesOf, sizeOf } from './capacity.ts';
+import { sizeOf } from './capacity.ts';
+import { quantity as quantityOf } from '../../core/index.ts';
 import emptyDisk from './index.ts';
 import { diskPath } from './types.ts';
 
@@ -60,7 +61,7 @@ describe('a capacity', () => {
     expect(sizeOf(quantity)).toBe(size);
   });
   it.each(['', 'x', '1 Gi', '1gi', 'Gi', '0x10', '1e', '--1', '1Gi\n', 'NaN', 'Infinity'])('%j is none', (quantity) => {
-    expect(bytesOf(quantity)).toBeUndefined();
+    expect(quantityOf(quantity)).toBeUndefined();
   });
 });
 
