@@ -83,7 +83,7 @@ function mergeInterfaces(known: readonly InterfaceStatus[], told: readonly Guest
       const found = nic.mac === undefined ? undefined : byMac.get(nic.mac.toLowerCase());
       if (!found) return nic;
       byMac.delete(nic.mac?.toLowerCase());
-      // Behind a masquerade the pod's addresses are the ones to reach the guest by, so they stay.
+      // Behind a translation of addresses the pod's are the ones to reach the guest by, so they stay.
       const ips = nic.ipAddresses ?? found.addresses.map((each) => each.address);
       return {
         ...nic,

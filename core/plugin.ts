@@ -16,7 +16,7 @@ export type Schema = { readonly [key: string]: unknown };
 
 /**
  * A field that a plugin owns. `path` counts from the VMI: `spec.domain.devices.rng`,
- * `spec.domain.devices.interfaces[].masquerade`, `spec.volumes[].containerDisk`.
+ * `spec.domain.devices.interfaces[].<binding>`, `spec.volumes[].<source>`.
  */
 export interface ApiSlice {
   readonly path: string;

@@ -36,7 +36,7 @@ export interface Interface {
   name: string;
 }
 
-/** A volume: a name and one key that names its source, e.g. containerDisk. */
+/** A volume: a name and one key that names its source. */
 export interface Volume {
   name: string;
 }
@@ -61,7 +61,6 @@ export interface VmiSpec {
   volumes?: Volume[];
   networks?: Network[];
   terminationGracePeriodSeconds?: number;
-  nodeSelector?: Record<string, string>;
 }
 
 export interface Condition {

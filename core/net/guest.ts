@@ -27,16 +27,13 @@ export const DEFAULT_MTU = 1500;
 const MAX_QUEUES = 256;
 
 interface QueueFields {
-  domain: {
-    cpu?: { cores?: number; sockets?: number; threads?: number };
-    devices?: { networkInterfaceMultiqueue?: boolean };
-  };
+  domain: { cpu?: { cores?: number; sockets?: number; threads?: number } };
 }
 
-/** Queues of a NIC of this model: one a vCPU where the VMI asks for multi-queue and the model is virtio, else 1. */
-export function queuesOf(vmi: Vmi, model: string | undefined): number {
-  const { devices, cpu } = (vmi.spec as QueueFields).domain;
-  if (devices?.networkInterfaceMultiqueue !== true || (model || 'virtio') !== 'virtio') return 1;
+/** Queues of a NIC of this model: one a vCPU where several are asked for and the model is virtio, else 1. */
+export function queuesOf(vmi: Vmi, model: string | undefined, isMultiqueue: boolean | undefined): number {
+  const { cpu } = (vmi.spec as QueueFields).domain;
+  if (isMultiqueue !== true || (model || 'virtio') !== 'virtio') return 1;
   const vcpus = (cpu?.cores ?? 1) * (cpu?.sockets ?? 1) * (cpu?.threads ?? 1);
   return Math.min(Math.max(vcpus, 1), MAX_QUEUES);
 }

@@ -101,13 +101,11 @@ describe('a guest’s NIC', () => {
     expect(hostnameOf(vmi('a.b', {}))).toBe('a');
     expect(hostnameOf(vmi('a.b', { hostname: 'c' }))).toBe('c');
     expect(hostnameOf(vmi(`${'a'.repeat(62)}-b`, {}))).toBe('a'.repeat(62));
-    const many = vmi('a', {
-      domain: { cpu: { cores: 8, sockets: 40, threads: 2 }, devices: { networkInterfaceMultiqueue: true } },
-    });
-    expect(queuesOf(many, undefined)).toBe(256);
-    expect(queuesOf(many, '')).toBe(256);
-    expect(queuesOf(many, 'e1000')).toBe(1);
-    expect(queuesOf(vmi('a', { domain: { cpu: { cores: 8 } } }), undefined)).toBe(1);
+    const many = vmi('a', { domain: { cpu: { cores: 8, sockets: 40, threads: 2 } } });
+    expect(queuesOf(many, undefined, true)).toBe(256);
+    expect(queuesOf(many, '', true)).toBe(256);
+    expect(queuesOf(many, 'e1000', true)).toBe(1);
+    expect(queuesOf(vmi('a', { domain: { cpu: { cores: 8 } } }), undefined, undefined)).toBe(1);
   });
 
   it('gets its tap anew where the one there is does not fit', () => {

@@ -12,7 +12,7 @@ export function buildInterfaces({ vmi, nics }: PrepareInput, plan: PlanDraft): v
 function element(vmi: Vmi, nic: AttachedNic, bound: NonNullable<AttachedNic['interface']>): Element {
   const { macAddress, model, bootOrder, pciAddress, acpiIndex, state } = nic.spec;
   const mac = nic.mac ?? (macAddress === undefined ? undefined : parseMac(macAddress));
-  const queues = queuesOf(vmi, model);
+  const queues = queuesOf(vmi, model, vmi.spec.domain.devices?.networkInterfaceMultiqueue);
   const pci = pciAddress === undefined ? undefined : parsePciAddress(pciAddress);
   return el(
     'interface',

@@ -24,7 +24,7 @@ export function attachBridge(input: AttachBindingInput): NicAttachment {
           mac: own ?? null,
           server: `169.254.75.${10 + (input.interfaceIndex % 240)}`,
           hostname: hostnameOf(vmi),
-          multiQueue: queuesOf(vmi, nic.model) > 1,
+          multiQueue: queuesOf(vmi, nic.model, vmi.spec.domain.devices?.networkInterfaceMultiqueue) > 1,
           dhcpOptions: (nic.dhcpOptions ?? {}) as Json,
         },
       },

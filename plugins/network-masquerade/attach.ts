@@ -22,7 +22,7 @@ export function attachMasquerade(input: AttachBindingInput): NicAttachment {
           ports: forwards(nic),
           mac: mac !== undefined && nic.macAddress ? mac : null,
           hostname: hostnameOf(vmi),
-          multiQueue: queuesOf(vmi, nic.model) > 1,
+          multiQueue: queuesOf(vmi, nic.model, vmi.spec.domain.devices?.networkInterfaceMultiqueue) > 1,
           dhcpOptions: (nic.dhcpOptions ?? {}) as Json,
         },
       },

@@ -59,6 +59,7 @@ export interface DnsConfig {
 
 declare module '../../core/index.ts' {
   interface VmiSpec {
+    nodeSelector?: Record<string, string>;
     affinity?: Affinity;
     tolerations?: Toleration[];
     topologySpreadConstraints?: TopologySpreadConstraint[];
