@@ -94,10 +94,12 @@ class VirtualMachineReconciler {
     }
     let waiting = started ? remaining(requests, { metadata: {} } as Vmi) : requests;
     if (decision.do === 'stop' && mine) {
-      if (decision.again) waiting = [{ action: 'Start' }];
-      // Recorded before the VMI goes: a crash in between must not lose the restart.
-      if (decision.again)
-        await this.#report({ ...current, status: { ...current.status } }, mine, false, undefined, waiting);
+      if (decision.again) {
+        // As a restart by hand: the Stop holds the Start back until this very VMI is gone.
+        waiting = [{ action: 'Stop', uid: mine.metadata.uid ?? '' }, { action: 'Start' }];
+        // Recorded before the VMI goes: neither a crash nor a stale cache in between may lose the restart.
+        if (!(await this.#report(current, mine, false, undefined, waiting))) return;
+      }
       await this.#stop(vm, mine);
       if (decision.again) return;
     }
@@ -181,14 +183,14 @@ class VirtualMachineReconciler {
     await this.#write(vm, { metadata: { finalizers: finalizers.filter((one) => one !== VM_FINALIZER) } });
   }
 
-  /** Brings the status up to date in at most one write. */
+  /** Brings the status up to date in at most one write; false where the cache was too old for it. */
   async #report(
     vm: VirtualMachine,
     vmi: Vmi | undefined,
     started: boolean,
     failure?: string,
     waiting: readonly StateChangeRequest[] = vm.status?.stateChangeRequests ?? [],
-  ): Promise<void> {
+  ): Promise<boolean> {
     const now = new Date();
     const old = vm.status ?? {};
     const failed = startFailure(vm, vmi, now, Math.random);
@@ -217,13 +219,17 @@ class VirtualMachineReconciler {
     if (waiting.length > 0) next.stateChangeRequests = [...waiting];
     // A VMI that ended without its controller's word is not ready, whatever its condition says.
     if (isFinal(vmi?.status?.phase)) next.ready = false;
-    if (JSON.stringify(sorted(next)) === JSON.stringify(sorted(old))) return;
+    if (JSON.stringify(sorted(next)) === JSON.stringify(sorted(old))) return true;
     const patch: Record<string, unknown> = { ...next };
     for (const key of Object.keys(old)) if (!(key in next)) patch[key] = null;
-    await this.#write(vm, { status: patch }, 'status');
+    return this.#write(vm, { status: patch }, 'status');
   }
 
-  async #write(vm: VirtualMachine, patch: { metadata?: object; status?: object }, subresource?: string): Promise<void> {
+  async #write(
+    vm: VirtualMachine,
+    patch: { metadata?: object; status?: object },
+    subresource?: string,
+  ): Promise<boolean> {
     const { namespace, name = '', resourceVersion = '', uid = '' } = vm.metadata;
     const body = { ...patch, metadata: { ...patch.metadata, resourceVersion } };
     try {
@@ -232,13 +238,14 @@ class VirtualMachineReconciler {
         ...(subresource === undefined ? {} : { subresource }),
       });
       this.#outdated.set(uid, resourceVersion);
+      return true;
     } catch (error) {
-      if (isNotFound(error)) return;
+      if (isNotFound(error)) return false;
       if (error instanceof KubeError && error.code === 409) {
         const cached = this.#vms.get(namespace ?? '', name)?.metadata.resourceVersion;
         if (cached === resourceVersion) {
           this.#outdated.set(uid, resourceVersion);
-          return;
+          return false;
         }
       }
       throw error;

@@ -79,6 +79,8 @@ describe('run strategy', () => {
     expect(remaining([STOP, START], undefined)).toEqual([START]);
     expect(remaining([STOP, START], vmi('Pending', { uid: 'vmi-2' }))).toEqual([]);
     expect(remaining([START], undefined)).toEqual([START]);
+    // A failed VMI that is still going away does not count as the one that was asked for.
+    expect(remaining([STOP, START], vmi('Failed', { deletionTimestamp: '2026-01-01T00:00:00Z' }))).toHaveLength(2);
   });
 
   it('waits longer after each failed start, and forgets them when one ran', () => {
