@@ -1,8 +1,9 @@
 // Registers this machine as a Node, keeps its status true and its heartbeat lease fresh.
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { isAlreadyExists, isNotFound } from '../../core/kube/client.ts';
+import { isAlreadyExists, isNotFound, KubeError } from '../../core/kube/client.ts';
 import type { KubeClient } from '../../core/kube/client.ts';
 import { LEASES, NODES } from '../../core/kube/objects.ts';
 import type { KubeObject } from '../../core/kube/objects.ts';
@@ -13,6 +14,8 @@ import { run } from './process.ts';
 const LEASE_NAMESPACE = 'kube-node-lease';
 const HEARTBEAT_MS = 10_000;
 const LEASE_SECONDS = 40;
+const START_TRIES = 5;
+const RETRY_MS = 200;
 /** Full status, though nothing changed. */
 const STATUS_MS = 300_000;
 export const KUBELET_VERSION = 'v1.32.0+virtloom';
@@ -37,11 +40,25 @@ export class NodeObject {
 
   /** Resolves when the node is registered and Ready. */
   async start(): Promise<void> {
-    await this.register();
-    await this.beat();
+    await this.insist(() => this.register());
+    await this.insist(() => this.beat());
     this.timer = setInterval(() => {
       this.beating = this.beat().catch((error: unknown) => this.log.warn({ err: error }, 'heartbeat failed'));
     }, HEARTBEAT_MS);
+  }
+
+  /** A connection that was lost on the way must not keep a whole node from starting. */
+  private async insist(work: () => Promise<void>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work();
+      } catch (error) {
+        const unanswered = error instanceof KubeError && error.code === 0;
+        if (!unanswered || tries === START_TRIES) throw error;
+        this.log.warn({ err: error }, 'the API server did not answer; trying again');
+        await sleep(RETRY_MS);
+      }
+    }
   }
 
   async stop(): Promise<void> {

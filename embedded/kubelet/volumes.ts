@@ -61,8 +61,12 @@ export async function containerMounts(
   container: Container,
   ready: ReadonlyMap<string, ReadyVolume>,
 ): Promise<BindMount[]> {
+  const depth = ({ mountPath }: { mountPath: string }): number =>
+    mountPath.split('/').filter((part) => part !== '').length;
+  // Outer ones first: a mount made later over its parent would hide what is mounted inside.
+  const mounts = (container.volumeMounts ?? []).toSorted((a, b) => depth(a) - depth(b));
   return await Promise.all(
-    (container.volumeMounts ?? []).map(async (mount) => {
+    mounts.map(async (mount) => {
       const volume = ready.get(mount.name);
       if (!volume) throw new VolumeError(`volume "${mount.name}" of container "${container.name}" does not exist`);
       const source = mount.subPath ? await subPath(volume, mount.subPath) : volume.source;
