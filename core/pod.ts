@@ -91,7 +91,8 @@ export class PodDraft {
     for (const key in source) {
       const value = source[key];
       if (value === undefined) continue;
-      const old = target[key];
+      // A label may be called `constructor`: what every object has by itself was set by nobody.
+      const old = typeof target[key] === 'function' ? undefined : target[key];
       if (typeof value !== 'object' || value === null) {
         if (old === undefined) {
           target[key] = value;
