@@ -311,13 +311,13 @@ export interface Plugin {
  *
  * @example
  * export default definePlugin({
- *   name: 'rng',
+ *   name: 'panic',
  *   version: '1.0.0',
- *   summary: 'a random number generator',
- *   api: [{ path: 'spec.domain.devices.rng', schema: { type: 'object' } }],
+ *   summary: 'a panic device',
+ *   api: [{ path: 'spec.domain.devices.panicDevices', schema: { type: 'array', items: { type: 'object' } } }],
  *   setup: () => ({
  *     prepareDomain({ vmi }, plan) {
- *       if (vmi.spec.domain.devices?.rng) plan.domain.device(el('rng', { model: 'virtio' }));
+ *       for (const _ of vmi.spec.domain.devices?.panicDevices ?? []) plan.domain.device(el('panic', { model: 'isa' }));
  *     },
  *   }),
  * });
