@@ -29,7 +29,7 @@ const REVIEW = {
         uid: { type: 'string', minLength: 1 },
         operation: { enum: ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'] },
         object: { type: ['object', 'null'], required: ['metadata', 'kind'] },
-        oldObject: { type: ['object', 'null'] },
+        oldObject: { type: ['object', 'null'], required: ['metadata', 'kind'] },
       },
     },
   },
