@@ -30,6 +30,8 @@ export interface SetupInputs {
 export class PodSetup {
   /** Why nothing can start just now. */
   problem: string | undefined;
+  /** Set while an image that is mounted as a volume does not come: containers wait for it in its name. */
+  imageTrouble: { reason: string; message: string } | undefined;
   private readonly inputs: SetupInputs;
   private sandboxStart: SandboxStart | undefined;
   /** The volumes were made by an earlier kubelet. */
@@ -144,6 +146,7 @@ export class PodSetup {
     const volumes = prepareVolumes(this.volumeInputs()).then(
       (ready) => {
         this.problem = undefined;
+        this.imageTrouble = undefined;
         this.volumeBackOff.reset();
         return ready;
       },
@@ -151,6 +154,8 @@ export class PodSetup {
         const why = error instanceof Error ? error.message : String(error);
         this.problem = why;
         host.event(this.inputs.pod(), 'Warning', 'FailedMount', why);
+        const cause = error instanceof Error ? error.cause : undefined;
+        if (cause instanceof ImageError) this.imageTrouble = this.troubleOf(cause);
         this.volumeBackOff.fail();
         this.volumesReady = undefined;
         wake();
@@ -159,6 +164,12 @@ export class PodSetup {
     );
     volumes.catch(() => {});
     return volumes;
+  }
+
+  /** The first failed pull is told as such; after that the wait before the next one is what there is to tell. */
+  private troubleOf({ reason, message }: ImageError): { reason: string; message: string } {
+    if (reason !== 'ErrImagePull' || this.imageTrouble === undefined) return { reason, message };
+    return { reason: 'ImagePullBackOff', message: `Back-off pulling image: ErrImagePull: ${message}` };
   }
 
   private volumeInputs(): VolumeInputs {

@@ -17,6 +17,8 @@ export interface StatusInputs {
   pod: Pod;
   record: PodRecord;
   live: ReadonlyMap<string, LiveContainer>;
+  /** Why no container can start, where it is not the containers' own matter. */
+  waiting?: { reason: string; message: string };
   hostIP: string;
   now: Date;
   /** The conditions last written: they keep the time of their last change. */
@@ -65,7 +67,7 @@ function containerStatus(container: Container, inputs: StatusInputs, init: boole
   const started = running && live.started !== false;
   // An init container that must end counts as ready once it has ended well.
   const ready = init && !isSidecar(container) ? run?.terminated?.exitCode === 0 : started && live.ready === true;
-  const state = stateOf(record, live, inputs.pod, init);
+  const state = stateOf(record, live, inputs, init);
   const previous = state.waiting ? (run?.terminated ?? record.last) : record.last;
   return {
     name: container.name,
@@ -80,10 +82,16 @@ function containerStatus(container: Container, inputs: StatusInputs, init: boole
   };
 }
 
-function stateOf({ run }: ContainerRecord, live: LiveContainer, pod: Pod, init: boolean): ContainerState {
+function stateOf(
+  { run }: ContainerRecord,
+  live: LiveContainer,
+  { pod, waiting }: StatusInputs,
+  init: boolean,
+): ContainerState {
   if (run?.phase === 'running') return { running: { startedAt: run.startedAt ?? '' } };
   if (live.waiting) return { waiting: live.waiting };
   if (run?.phase === 'exited' && run.terminated) return { terminated: run.terminated };
+  if (waiting) return { waiting };
   const first = !init && (pod.spec.initContainers ?? []).length > 0;
   return { waiting: { reason: first ? 'PodInitializing' : 'ContainerCreating' } };
 }

@@ -250,7 +250,9 @@ export class PodWorker {
   private statusInputs(): StatusInputs {
     const live = new Map([...this.containers].map(([name, worker]) => [name, worker.live]));
     const before = this.written?.conditions ?? [];
-    return { pod: this.pod, record: this.record, live, hostIP: this.host.node.ip, now: new Date(), before };
+    const { imageTrouble } = this.setup;
+    const waiting = imageTrouble && { waiting: imageTrouble };
+    return { pod: this.pod, record: this.record, live, hostIP: this.host.node.ip, now: new Date(), before, ...waiting };
   }
 
   /** Writes the status when it says something new, but not while it is still changing by itself. */

@@ -42,7 +42,7 @@ export async function prepareVolumes(inputs: VolumeInputs): Promise<Map<string, 
         return [volume.name, await prepare(volume, inputs)];
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
-        throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${why}`);
+        throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${why}`, { cause: error });
       }
     }),
   );
