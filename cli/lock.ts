@@ -27,7 +27,7 @@ function beganOf(pid: number): string | undefined {
 export function holderOf(stateDir: string): number | undefined {
   try {
     const holder = JSON.parse(readFileSync(fileIn(stateDir), 'utf8')) as Holder;
-    return beganOf(holder.pid) === holder.began ? holder.pid : undefined;
+    return holder.began !== undefined && beganOf(holder.pid) === holder.began ? holder.pid : undefined;
   } catch {
     return undefined;
   }
@@ -36,14 +36,23 @@ export function holderOf(stateDir: string): number | undefined {
 /** Takes the state directory. Throws where another process has it. Returns how to give it back. */
 export function takeStateDir(stateDir: string): () => void {
   mkdirSync(stateDir, { recursive: true, mode: 0o711 });
-  const other = holderOf(stateDir);
-  if (other !== undefined) {
-    throw new Exit(
-      REFUSED,
-      `the platform already runs on ${stateDir} (process ${other}); stop it, or give --state-dir`,
-    );
-  }
+  const file = fileIn(stateDir);
   const holder: Holder = { pid: process.pid, began: beganOf(process.pid) ?? '' };
-  writeFileSync(fileIn(stateDir), JSON.stringify(holder), { mode: 0o600 });
-  return () => rmSync(fileIn(stateDir), { force: true });
+  for (;;) {
+    try {
+      // Of two that start at once, one makes the file.
+      writeFileSync(file, JSON.stringify(holder), { mode: 0o600, flag: 'wx' });
+      return () => rmSync(file, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const other = holderOf(stateDir);
+    if (other !== undefined) {
+      throw new Exit(
+        REFUSED,
+        `the platform already runs on ${stateDir} (process ${other}); stop it, or give --state-dir`,
+      );
+    }
+    rmSync(file, { force: true });
+  }
 }

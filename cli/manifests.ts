@@ -1,6 +1,6 @@
 // Manifests from files: YAML or JSON, several documents a file, `-` for standard input.
 import { readFileSync } from 'node:fs';
-import { parseAllDocuments } from 'yaml';
+import { type Document, parseAllDocuments } from 'yaml';
 import { messageOf } from '../core/errors.ts';
 import type { KubeObject } from '../core/kube/objects.ts';
 import { Exit, USAGE } from './exit.ts';
@@ -16,10 +16,8 @@ export function readManifests(file: string): KubeObject[] {
   for (const document of parseAllDocuments(text)) {
     const [problem] = document.errors;
     if (problem) throw new Exit(USAGE, `${file}: ${problem.message}`);
-    const value: unknown = document.toJS();
-    if (value === null || value === undefined) continue;
-    for (const object of itemsOf(value)) {
-      if (typeof object.kind !== 'string' || typeof object.metadata !== 'object') {
+    for (const object of itemsOf(valueOf(document, file))) {
+      if (typeof object?.kind !== 'string' || typeof object.metadata !== 'object' || object.metadata === null) {
         throw new Exit(USAGE, `${file}: a document is no Kubernetes object: kind and metadata are needed`);
       }
       objects.push(object);
@@ -29,7 +27,17 @@ export function readManifests(file: string): KubeObject[] {
   return objects;
 }
 
+/** Throws where aliases unfold without end. */
+function valueOf(document: Document.Parsed, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new Exit(USAGE, `${file}: ${messageOf(error)}`);
+  }
+}
+
 function itemsOf(value: unknown): KubeObject[] {
+  if (value === null || value === undefined) return [];
   const object = value as KubeObject & { items?: KubeObject[] };
   return object.kind === 'List' && Array.isArray(object.items) ? object.items : [object];
 }

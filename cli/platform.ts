@@ -81,7 +81,7 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
   });
   progress(`${host.plugins.length} plugins: ${host.plugins.map((plugin) => plugin.name).join(', ')}`);
 
-  const kvm = await useKvm(config.useEmulation, progress);
+  const kvm = await useKvm(config.useEmulation, options);
   const launcher = await prepareLauncherImage(join(stateDir, 'launcher'), { kvm });
   const launcherImage = config.launcherImage ?? launcher.name;
   const cluster: Facts['cluster'] = { launcherImage, virtType: kvm ? 'kvm' : 'qemu', imageVolumes: true };
@@ -204,7 +204,7 @@ async function clientFor(
   return client;
 }
 
-async function useKvm(useEmulation: 'auto' | boolean, progress: (line: string) => void): Promise<boolean> {
+async function useKvm(useEmulation: 'auto' | boolean, { progress, log }: PlatformOptions): Promise<boolean> {
   if (useEmulation === true) return false;
   const found = await detectVirtualization();
   if (found.works) {
@@ -212,6 +212,7 @@ async function useKvm(useEmulation: 'auto' | boolean, progress: (line: string) =
     return true;
   }
   if (useEmulation === false) throw new Error(`useEmulation is false, but KVM does not work here: ${found.why}`);
-  progress(`guests run under software emulation: ${found.why}`);
+  progress('guests run under software emulation: KVM runs none here');
+  log.info({ why: found.why }, 'no KVM');
   return false;
 }

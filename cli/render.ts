@@ -29,6 +29,8 @@ interface Rendered {
   readonly record: readonly DefaultRecord[];
 }
 
+/** Paths in the pod hold the VMI's uid, which only the API server gives. */
+const NO_UID = '00000000-0000-0000-0000-000000000000';
 const USER = { username: 'virtloom', groups: ['system:authenticated'] };
 
 async function renderAll(options: RenderOptions): Promise<Rendered[]> {
@@ -57,14 +59,14 @@ async function renderAll(options: RenderOptions): Promise<Rendered[]> {
 }
 
 async function admitted(host: Host, object: KubeObject, template: string): Promise<Omit<Rendered, 'plan'>> {
-  const own = await judged(host, { ...object, metadata: { namespace: 'default', ...object.metadata } });
+  const own = await judged(host, { ...object, metadata: { namespace: 'default', uid: NO_UID, ...object.metadata } });
   if (template === '') return { vmi: own.object as unknown as Vmi, record: own.record };
   const vmi = vmiIn(own.object, template);
   if (!vmi) throw new Exit(REFUSED, `${template}: FieldValueRequired: ${template} is required`);
   const instance = await judged(host, {
     ...vmi,
     apiVersion: object.apiVersion,
-    metadata: { ...vmi.metadata, namespace: own.object.metadata.namespace ?? 'default' },
+    metadata: { ...vmi.metadata, uid: NO_UID, namespace: own.object.metadata.namespace ?? 'default' },
   } as unknown as KubeObject);
   return { vmi: instance.object as unknown as Vmi, record: instance.record };
 }

@@ -93,9 +93,7 @@ export async function admit(host: Host, request: AdmissionRequest): Promise<{ ca
     }
   }
   // Rules may rely on the shapes that the schema promises.
-  if (causes.some((cause) => cause.reason === 'FieldValueInvalid' && !cause.message.startsWith('unknown field'))) {
-    if (vmi && wellFormed(vmi) === undefined) return { causes, warnings };
-  }
+  if (causes.length > 0 && vmi && wellFormed(vmi) === undefined) return { causes, warnings };
   const oldVmi = request.old && wellFormed(vmiIn(request.old, template));
   const input: AdmitInput = {
     operation: request.operation,

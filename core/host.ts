@@ -42,6 +42,8 @@ export interface Host {
   readonly fields: FieldTable;
   readonly kinds: readonly KindDefinition[];
   readonly verbs: readonly Verb[];
+  /** Whether any plugin has a part in live migration; else nothing can be migrated. */
+  readonly migrates: boolean;
   readonly controllers: readonly ((context: ControllerContext) => Controller[])[];
   /** The node side of a step. Throws VL_STEP_UNKNOWN. */
   action(plugin: string, name: string): Promise<Action>;
@@ -86,6 +88,7 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
   const kinds: KindDefinition[] = [];
   const verbs: Verb[] = [];
   const controllers: ((context: ControllerContext) => Controller[])[] = [];
+  let migrates = false;
 
   for (const plugin of plugins) {
     const entry = byName.get(plugin.name) as PluginEntry;
@@ -99,6 +102,7 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
       onFailure: (owner, error) =>
         options.log.warn({ plugin: owner.plugin, hook: owner.tap, code: error.code }, error.message),
     });
+    migrates ||= contribution.migrate !== undefined;
     kinds.push(...(contribution.kinds ?? []));
     verbs.push(...(contribution.verbs ?? []));
     if (contribution.controllers) controllers.push(contribution.controllers);
@@ -112,6 +116,7 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
     fields: new FieldTable(plugins, options.knownFields ?? {}),
     kinds,
     verbs,
+    migrates,
     controllers,
     log: options.log,
     async action(pluginName, name) {

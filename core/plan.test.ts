@@ -117,7 +117,11 @@ describe('plan', () => {
       spec: { containers: [{ name: 'compute', volumeMounts: [{ name: 'root', mountPath: '/bricks/root' }] }] },
     });
     expect(result.pod.owners.get('spec.volumes[name=root].name')?.plugin).toBe('brick');
-    expect(result.blockers).toMatchObject([{ reason: 'Tubes', by: { plugin: 'tube' } }]);
+    expect(result.blockers).toMatchObject([
+      { reason: 'Tubes', by: { plugin: 'tube' } },
+      // No plugin of these has a part in migration.
+      { reason: 'NotMigratable', by: { plugin: 'core' } },
+    ]);
   });
 
   it('takes results of steps as facts', async () => {

@@ -187,6 +187,9 @@ export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
   await host.hooks.prepareDomain.first.promise(source);
   await host.hooks.prepareDomain.main.promise(source);
   await host.hooks.prepareDomain.last.promise(source);
+  if (!host.migrates) {
+    draft.answer({ reason: 'NotMigratable', message: 'no enabled plugin provides live migration' }, CORE);
+  }
   return {
     pod: draft.pod,
     domain: draft.domain,

@@ -25,6 +25,7 @@ function named(): ObjectNode {
 function skeleton(): ObjectNode {
   return {
     type: 'object',
+    required: ['spec'],
     properties: {
       spec: {
         type: 'object',
