@@ -170,6 +170,14 @@ describe('a VMI that is there', () => {
     expect(answer.code, answer.body.message).toBe(413);
   });
 
+  it.each([[[null]], [[1]], [[{ op: 'melt', path: '/spec' }]], [[{ op: 'add' }]], [{}], ['x']])(
+    'takes no patch that is none: %j',
+    async (patch) => {
+      const answer = await send('PATCH', path, JSON.stringify(patch), 'application/json-patch+json');
+      expect(answer.code, answer.body.message).toBe(400);
+    },
+  );
+
   it('takes no reserved label later', async () => {
     const change = { metadata: { labels: { 'kubevirt.io/nodeName': 'mine' } } };
     const answer = await send('PATCH', path, change, 'application/merge-patch+json');

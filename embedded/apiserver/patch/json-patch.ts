@@ -1,5 +1,6 @@
 // JSON patch (RFC 6902), with Kubernetes' answers to patches that do not apply.
 import jsonPatch, { type Operation } from 'fast-json-patch';
+import { asObject } from '../json.ts';
 import { ApiError, badRequest } from '../status.ts';
 
 const OPERATIONS = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test']);
@@ -13,8 +14,9 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
     const message = `The allowed maximum operations in a JSON patch is ${String(MAX_OPERATIONS)}, got ${String(patch.length)}`;
     throw new ApiError(413, 'RequestEntityTooLarge', message);
   }
-  for (const operation of patch as Partial<Operation>[]) {
-    if (!OPERATIONS.has(String(operation.op)) || typeof operation.path !== 'string') {
+  for (const operation of patch as unknown[]) {
+    const { op, path } = asObject(operation);
+    if (!OPERATIONS.has(String(op)) || typeof path !== 'string') {
       throw badRequest(`unknown JSON patch operation: ${JSON.stringify(operation)}`);
     }
   }
