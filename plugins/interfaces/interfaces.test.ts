@@ -70,37 +70,6 @@ async function causesOf(vmi: Vmi): Promise<string[]> {
   return causes.map(({ field, reason, message }) => `${field}: ${reason}: ${message}`);
 }
 
-describe('the default interface', () => {
-  const entry = { plugin: interfaces, options: { defaultNetworkInterface: 'wire' } };
-  const defaulted = async (vmi: Vmi, using: unknown = entry) => {
-    const { object, causes } = await admitFor({ plugins: [using as typeof entry, wire], object: vmi });
-    const { spec } = object as unknown as Vmi;
-    return { nics: spec.domain.devices?.interfaces, networks: spec.networks, causes };
-  };
-
-  it('stands on the pod network, bound as configured', async () => {
-    const { nics, networks, causes } = await defaulted(vmiOf(undefined));
-    expect(nics).toEqual([{ name: 'default', wire: {} }]);
-    expect(networks).toEqual([{ name: 'default', pod: {} }]);
-    expect(causes).toEqual([]);
-  });
-
-  it('is bound by bridge, as in KubeVirt, unless the operator says otherwise', async () => {
-    expect((await defaulted(vmiOf(undefined), { plugin: interfaces })).nics).toEqual([{ name: 'default', bridge: {} }]);
-  });
-
-  it('is not made against the manifest', async () => {
-    expect(await defaulted(vmiOf(undefined, { devices: { autoattachPodInterface: false } }))).toEqual({
-      nics: undefined,
-      networks: undefined,
-      causes: [],
-    });
-    expect((await defaulted(one({ name: 'mine' }))).nics).toEqual([{ name: 'mine', wire: {} }]);
-    const { object } = await admitFor({ plugins: [entry, wire], object: vmiOf(undefined), operation: 'UPDATE' });
-    expect((object as unknown as Vmi).spec.networks).toBeUndefined();
-  });
-});
-
 describe('rules', () => {
   it('accept what is right', async () => {
     const nics = [

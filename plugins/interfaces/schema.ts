@@ -29,6 +29,5 @@ export const slices: readonly ApiSlice[] = [
       },
     },
   },
-  { path: 'spec.domain.devices.autoattachPodInterface', schema: { type: 'boolean' } },
   { path: 'spec.domain.devices.networkInterfaceMultiqueue', schema: { type: 'boolean' } },
 ];

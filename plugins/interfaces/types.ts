@@ -17,8 +17,6 @@ declare module '../../core/index.ts' {
     state?: string;
   }
   interface Devices {
-    /** false: no NIC unless the manifest names one. */
-    autoattachPodInterface?: boolean;
     /** As many queues for each virtio NIC as the guest has vCPUs. */
     networkInterfaceMultiqueue?: boolean;
   }

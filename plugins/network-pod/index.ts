@@ -1,11 +1,16 @@
 // The pod network: the network that Kubernetes gives every pod.
 import { definePlugin } from '../../core/index.ts';
 import type { AdmitInput, Cause, SourceAttachment } from '../../core/index.ts';
+import { defaultInterface } from './default.ts';
 
 /** KubeVirt's podNetwork; other plugins add their fields. */
 declare module '../../core/index.ts' {
   interface Network {
     pod?: PodNetwork;
+  }
+  interface Devices {
+    /** false: no NIC unless the manifest names one. */
+    autoattachPodInterface?: boolean;
   }
   // eslint-disable-next-line @typescript-eslint/no-empty-object-type
   interface PodNetwork {}
@@ -27,9 +32,28 @@ export default definePlugin({
   name: 'network-pod',
   version: '1.0.0',
   summary: 'the pod network as a network of the guest',
-  api: [{ path: 'spec.networks[].pod', schema: { type: 'object' }, oneOf: 'source' }],
-  setup: () => ({
-    admit: admitPodNetwork,
-    attachNetwork: { sources: { pod: () => SOURCE } },
-  }),
+  needs: ['interfaces'],
+  options: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      defaultNetworkInterface: {
+        type: 'string',
+        default: 'bridge',
+        description: 'binding of the interface that a VMI gets which names none',
+      },
+    },
+  },
+  api: [
+    { path: 'spec.networks[].pod', schema: { type: 'object' }, oneOf: 'source' },
+    { path: 'spec.domain.devices.autoattachPodInterface', schema: { type: 'boolean' } },
+  ],
+  setup(_host, options) {
+    const binding = String(options['defaultNetworkInterface'] ?? 'bridge');
+    return {
+      admit: admitPodNetwork,
+      defaultPreset: (input) => defaultInterface(input, binding),
+      attachNetwork: { sources: { pod: () => SOURCE } },
+    };
+  },
 });

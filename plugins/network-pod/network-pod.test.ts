@@ -13,7 +13,8 @@ const wire = definePlugin({
   api: [{ path: 'spec.domain.devices.interfaces[].wire', schema: { type: 'object' }, oneOf: 'binding' }],
   setup: () => ({ attachNetwork: { bindings: { wire: (input) => (seen.push(input), {}) } } }),
 });
-const plugins = [networkPod, wire];
+const interfaces = definePlugin({ name: 'interfaces', version: '1.0.0', summary: 'for tests', setup: () => ({}) });
+const plugins = [networkPod, interfaces, wire];
 
 function vmiOf(networks: object[]): Vmi {
   const interfaces = networks.map((_, index) => ({ name: `n${index}`, wire: {} }));
@@ -54,5 +55,39 @@ describe('the pod network', () => {
         message: 'spec.networks[0] must have exactly one source (pod)',
       },
     ]);
+  });
+});
+
+describe('the default interface', () => {
+  const entry = { plugin: networkPod, options: { defaultNetworkInterface: 'wire' } };
+  const bare = (devices: object = {}): Vmi => ({ ...vmiOf([]), spec: { domain: { devices } } });
+  const defaulted = async (vmi: Vmi, operation: 'CREATE' | 'UPDATE' = 'CREATE', using: object = entry) => {
+    const { object, causes } = await admitFor({
+      plugins: [using as typeof entry, interfaces, wire],
+      object: vmi,
+      operation,
+    });
+    const { spec } = object as unknown as Vmi;
+    return { nics: spec.domain.devices?.interfaces, networks: spec.networks, causes };
+  };
+
+  it('stands on the pod network, bound as configured', async () => {
+    expect(await defaulted(bare())).toEqual({
+      nics: [{ name: 'default', wire: {} }],
+      networks: [{ name: 'default', pod: {} }],
+      causes: [],
+    });
+  });
+
+  it('is bound by bridge, as in KubeVirt, unless the operator says otherwise', async () => {
+    const { nics } = await defaulted(bare(), 'CREATE', { plugin: networkPod });
+    expect(nics).toEqual([{ name: 'default', bridge: {} }]);
+  });
+
+  it('is not made against the manifest, nor later', async () => {
+    const none = { nics: undefined, networks: undefined, causes: [] };
+    expect(await defaulted(bare({ autoattachPodInterface: false }))).toEqual(none);
+    expect((await defaulted(vmiOf([{ pod: {} }]))).nics).toEqual([{ name: 'n0', wire: {} }]);
+    expect(await defaulted(bare(), 'UPDATE')).toEqual(none);
   });
 });
