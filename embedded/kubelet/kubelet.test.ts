@@ -125,19 +125,19 @@ describe('a node', () => {
 
 describe('logs and exec', () => {
   beforeAll(async () => {
-    await kubectl(['apply', '-f', '-'], manifest('work', `for i in 1 2 3; do echo line $i; done; ${WAIT}`));
+    await kubectl(['apply', '-f', '-'], manifest('speaker', `for i in 1 2 3; do echo line $i; done; ${WAIT}`));
     await kubectl(['wait', '--for=condition=Ready', 'pod/work', '--timeout=10s']);
   });
   afterAll(async () => {
-    await kubectl(['delete', 'pod', 'work', '--now']);
+    await kubectl(['delete', 'pod', 'speaker', '--now']);
     await machine.clean();
   });
 
   test('tail, time stamps, bytes, follow to the end', async () => {
-    await expect.poll(() => kubectl(['logs', 'work'])).toBe('line 1\nline 2\nline 3\n');
-    expect(await kubectl(['logs', 'work', '--tail=1'])).toBe('line 3\n');
-    expect(await kubectl(['logs', 'work', '--limit-bytes=6'])).toBe('line 1');
-    expect(await kubectl(['logs', 'work', '--tail=1', '--timestamps'])).toMatch(/^20\d\d-\S+Z line 3\n$/);
+    await expect.poll(() => kubectl(['logs', 'speaker'])).toBe('line 1\nline 2\nline 3\n');
+    expect(await kubectl(['logs', 'speaker', '--tail=1'])).toBe('line 3\n');
+    expect(await kubectl(['logs', 'speaker', '--limit-bytes=6'])).toBe('line 1');
+    expect(await kubectl(['logs', 'speaker', '--tail=1', '--timestamps'])).toMatch(/^20\d\d-\S+Z line 3\n$/);
     await kubectl(['apply', '-f', '-'], manifest('ends', 'sleep 0.3; echo last', { restartPolicy: 'Never' }));
     await kubectl(['wait', '--for=condition=PodReadyToStartContainers', 'pod/ends', '--timeout=10s']);
     await expect.poll(() => kubectl(['logs', '-f', 'ends']).catch(() => ''), { timeout: 5000 }).toBe('last\n');
@@ -145,15 +145,15 @@ describe('logs and exec', () => {
   });
 
   test('a command with its output, errors, input and exit code', async () => {
-    expect(await kubectl(['exec', 'work', '--', 'hostname'])).toBe('work\n');
+    expect(await kubectl(['exec', 'speaker', '--', 'hostname'])).toBe('speaker\n');
     expect(
-      await kubectl(['exec', '-i', 'work', '--', 'sh', '-c', 'read x; echo "got $x"; cat | wc -c'], 'hey\n12345'),
+      await kubectl(['exec', '-i', 'speaker', '--', 'sh', '-c', 'read x; echo "got $x"; cat | wc -c'], 'hey\n12345'),
     ).toBe('got hey\n5\n');
-    const failure = await kubectl(['exec', 'work', '--', 'sh', '-c', 'echo no >&2; exit 42']).catch((e: unknown) => e);
+    const failure = await kubectl(['exec', 'speaker', '--', 'sh', '-c', 'echo no >&2; exit 42']).catch((e: unknown) => e);
     expect(failure).toBeInstanceOf(ProcessError);
     expect(failure).toMatchObject({ code: 42 });
     expect((failure as ProcessError).stderr).toContain('no\n');
-    const big = await kubectl(['exec', 'work', '--', 'sh', '-c', 'head -c 3000000 /dev/zero | tr "\\0" x']);
+    const big = await kubectl(['exec', 'speaker', '--', 'sh', '-c', 'head -c 3000000 /dev/zero | tr "\\0" x']);
     expect(big).toHaveLength(3_000_000);
   });
 
@@ -171,7 +171,7 @@ describe('logs and exec', () => {
 
   test('nobody without the right certificate', async () => {
     const port = await kubectl(['get', 'node', 'n1', '-o', 'jsonpath={.status.daemonEndpoints.kubeletEndpoint.Port}']);
-    const url = `https://127.0.0.1:${port}/containerLogs/default/work/main`;
+    const url = `https://127.0.0.1:${port}/containerLogs/default/speaker/main`;
     const get = run(['nsenter', `--net=/run/netns/${machine.netns}`, 'curl', '-sk', url]);
     await expect(get).rejects.toThrow(ProcessError);
   });
