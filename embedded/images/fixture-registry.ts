@@ -1,16 +1,16 @@
 // Test fixture: a real OCI registry on loopback, and tiny images made and pushed with umoci and skopeo.
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { access, chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unpackRegistry } from '../../test/support/registry.ts';
 import { run } from '../kubelet/process.ts';
 
 /** bcrypt of "secret": the only hash the registry takes. */
 const HTPASSWD = 'tester:$2b$04$IDBCt4aS8YFNhnQzotnosuDD8Z.En/ElyZiT1QEQY1pGW8vVNYvxy\n';
-const CACHE = path.resolve(import.meta.dirname, '../../.cache/docker-registry');
 
 export class TestRegistry {
   readonly host: string;
@@ -27,7 +27,7 @@ export class TestRegistry {
 
   /** With `login` the registry wants user "tester" with password "secret"; with `netns` it listens in there. */
   static async start({ login = false, netns = '' } = {}): Promise<TestRegistry> {
-    const program = await registryProgram();
+    const program = await unpackRegistry();
     const dir = await mkdtemp('/tmp/vl-registry-');
     const host = `127.0.0.1:${await freePort()}`;
     const auth = login ? ['auth:', '  htpasswd:', '    realm: test', `    path: ${dir}/htpasswd`] : [];
@@ -95,19 +95,6 @@ export class TestRegistry {
     await gone;
     await rm(this.dir, { recursive: true, force: true });
   }
-}
-
-/** Debian's package, unpacked into a cache directory: nothing is installed. */
-async function registryProgram(): Promise<string> {
-  const program = path.join(CACHE, 'usr/bin/docker-registry');
-  try {
-    await access(program);
-  } catch {
-    await mkdir(CACHE, { recursive: true });
-    await run(['apt-get', 'download', 'docker-registry'], { cwd: CACHE });
-    await run(['sh', '-c', 'dpkg -x docker-registry_*.deb . && rm docker-registry_*.deb'], { cwd: CACHE });
-  }
-  return program;
 }
 
 function freePort(): Promise<number> {
