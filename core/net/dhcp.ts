@@ -1,10 +1,13 @@
 // The DHCP server of one guest NIC: a dnsmasq on the in-pod bridge that knows one lease and nothing else.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { messageOf } from '../errors.ts';
 import type { Sandbox } from '../steps.ts';
 import { netmask, parseIpv4 } from './ipv4.ts';
 import { isLinkName } from './names.ts';
 import type { Resolver } from './resolv.ts';
+
+const START_TRIES = 5;
 
 /** KubeVirt's dhcpOptions. */
 export interface DhcpOptions {
@@ -110,7 +113,15 @@ export async function startDhcp(sandbox: Sandbox, lease: Lease, mayRun: boolean)
     if (pids.length === 1 && pid !== undefined && (await argvOf(pid)) === argv.join('\0')) return;
     await end(pids);
   }
-  await sandbox.exec(argv, { in: 'daemon' });
+  for (let tries = 1; ; tries++) {
+    try {
+      await sandbox.exec(argv, { in: 'daemon' });
+      return;
+    } catch (error) {
+      // dnsmasq looks at every interface at its start, and gives up when one of another NIC is renamed meanwhile.
+      if (tries === START_TRIES || !messageOf(error).includes('failed to find list of interfaces')) throw error;
+    }
+  }
 }
 
 /** Stops the server on this bridge, if there is one. */

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inNetns, ok, waitFor } from './command.ts';
 
@@ -12,16 +12,25 @@ const UNPACKED = fileURLToPath(new URL('../../.cache/docker-registry', import.me
 export const LOGIN = { user: 'puller', password: 'pull-secret' };
 const HTPASSWD = 'puller:$2b$04$JJX8DHHJSESutxxRoBjx1eOLedeLK.up6psPcHLHAhj0fPRaKRGG2';
 
+let unpacking: Promise<string> | undefined;
+
 /** Fetches and unpacks the registry once; its package would start a service if it were installed. */
-export async function unpackRegistry(): Promise<string> {
+export function unpackRegistry(): Promise<string> {
+  return (unpacking ??= unpack());
+}
+
+async function unpack(): Promise<string> {
   const program = join(UNPACKED, 'usr/bin/docker-registry');
   if (existsSync(program)) return program;
-  const temporary = `${UNPACKED}.${process.pid}`;
-  mkdirSync(temporary, { recursive: true });
+  mkdirSync(dirname(UNPACKED), { recursive: true });
+  const temporary = mkdtempSync(`${UNPACKED}.`);
   try {
     await ok(['sh', '-c', 'cd "$1" && apt-get -q download docker-registry && dpkg -x ./*.deb .', 'sh', temporary]);
     for (const deb of readdirSync(temporary).filter((name) => name.endsWith('.deb'))) rmSync(join(temporary, deb));
-    if (!existsSync(UNPACKED)) renameSync(temporary, UNPACKED);
+    renameSync(temporary, UNPACKED);
+  } catch (error) {
+    // Another process was quicker: its registry is as good.
+    if (!existsSync(program)) throw error;
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
