@@ -3,6 +3,7 @@ import {
   KubeError,
   VMIS,
   getPath,
+  isConflict,
   isFinal,
   isNotFound,
   type Verb,
@@ -42,28 +43,38 @@ function isDryRun(body: unknown): boolean {
   return Array.isArray(dryRun) && dryRun.includes('All');
 }
 
-/** Refused with 409 if the VM has changed since it was looked at. */
+/** Refused with 409 if somebody else has changed the strategy since it was looked at; a change of status does not matter. */
 async function setRunning(context: VerbContext, vm: VirtualMachine, running: boolean): Promise<void> {
   if (isDryRun(context.body)) return;
-  const spec = vm.spec.runStrategy === undefined ? { running } : { runStrategy: running ? 'Always' : 'Halted' };
-  const { resourceVersion } = vm.metadata;
-  await context.client.patch(
-    VMS,
-    context.namespace,
-    context.name,
-    { metadata: { resourceVersion }, spec },
-    { type: 'merge' },
-  );
+  const [field, value] =
+    vm.spec.runStrategy === undefined ? ['running', running] : ['runStrategy', running ? 'Always' : 'Halted'];
+  const path = `/spec/${String(field)}`;
+  const patch = [
+    { op: 'test', path, value: vm.spec.runStrategy ?? vm.spec.running },
+    { op: 'replace', path, value },
+  ];
+  await context.client.patch(VMS, context.namespace, context.name, patch, { type: 'json' });
 }
 
-async function request(context: VerbContext, vm: VirtualMachine, requests: StateChangeRequest[]): Promise<void> {
-  if (vm.status?.stateChangeRequests?.length) {
-    throw conflict(context.name, 'unable to complete request: stop/start already underway');
+const TRIES = 5;
+
+/** Leaves the request in the VM's status; tried again when the controller wrote there meanwhile. */
+async function request(context: VerbContext, found: VirtualMachine, requests: StateChangeRequest[]): Promise<void> {
+  for (let vm = found, tries = 1; ; tries++) {
+    if (vm.status?.stateChangeRequests?.length) {
+      throw conflict(context.name, 'unable to complete request: stop/start already underway');
+    }
+    if (isDryRun(context.body)) return;
+    const { resourceVersion } = vm.metadata;
+    const patch = { metadata: { resourceVersion }, status: { stateChangeRequests: requests } };
+    try {
+      await context.client.patch(VMS, context.namespace, context.name, patch, { type: 'merge', subresource: 'status' });
+      return;
+    } catch (error) {
+      if (!isConflict(error) || tries === TRIES) throw error;
+      vm = (await look(context)).vm;
+    }
   }
-  if (isDryRun(context.body)) return;
-  const { resourceVersion } = vm.metadata;
-  const patch = { metadata: { resourceVersion }, status: { stateChangeRequests: requests } };
-  await context.client.patch(VMS, context.namespace, context.name, patch, { type: 'merge', subresource: 'status' });
 }
 
 /** The grace period the guest gets, put into the VMI before it is stopped. */
