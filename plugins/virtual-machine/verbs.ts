@@ -53,7 +53,11 @@ async function setRunning(context: VerbContext, vm: VirtualMachine, running: boo
     { op: 'test', path, value: vm.spec.runStrategy ?? vm.spec.running },
     { op: 'replace', path, value },
   ];
-  await context.client.patch(VMS, context.namespace, context.name, patch, { type: 'json' });
+  await context.client.patch(VMS, context.namespace, context.name, patch, { type: 'json' }).catch((error: unknown) => {
+    // What a failed test of a JSON patch is to Kubernetes.
+    if (!(error instanceof KubeError) || error.code !== 422) throw error;
+    throw conflict(context.name, error.message);
+  });
 }
 
 const TRIES = 5;
