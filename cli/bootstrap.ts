@@ -8,20 +8,15 @@ import {
   MUTATINGWEBHOOKCONFIGURATIONS,
   NAMESPACES,
   VALIDATINGWEBHOOKCONFIGURATIONS,
-  apiVersionOf,
   type KubeObject,
   type Resource,
 } from '../core/kube/objects.ts';
 import { webhookConfigurations, type WebhookEndpoint } from '../webhooks/configuration.ts';
 import { SUBRESOURCE_GROUP } from './power.ts';
-import { CLUSTERROLEBINDINGS, CLUSTERROLES, componentRoles, userRoles } from './roles.ts';
+import { CLUSTERROLEBINDINGS, CLUSTERROLES, componentRoles, object, userRoles } from './roles.ts';
 
 /** The namespace of the platform's own objects: leases, service accounts. */
 export const NAMESPACE = 'virtloom';
-
-function object(resource: Resource, name: string, rest: object): KubeObject {
-  return { apiVersion: apiVersionOf(resource), kind: resource.kind, metadata: { name }, ...rest };
-}
 
 function apiServices(ca: string, service: { namespace: string; name: string; port: number }): KubeObject[] {
   return ['v1', 'v1alpha3'].map((version) =>

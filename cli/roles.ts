@@ -78,7 +78,8 @@ function rulesOf(host: Host): Record<Component, Rule[]> {
   };
 }
 
-function object(resource: Resource, name: string, rest: object, labels?: Record<string, string>): KubeObject {
+/** A cluster-wide object of this kind and name. */
+export function object(resource: Resource, name: string, rest: object, labels?: Record<string, string>): KubeObject {
   return {
     apiVersion: apiVersionOf(resource),
     kind: resource.kind,

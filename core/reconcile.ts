@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { messageOf, VirtloomError } from './errors.ts';
 import type { Host } from './host.ts';
 import { isConflict, isNotFound, type KubeClient } from './kube/client.ts';
+import { CachedWriter } from './kube/writer.ts';
 import { Controller, type Request, type Result } from './kube/controller.ts';
 import type { EventRecorder } from './kube/events.ts';
 import type { Informer } from './kube/informer.ts';
@@ -11,7 +12,7 @@ import { isOver, isUp, type Pod, trouble, unschedulable } from './launcher-pod.t
 import { plan, podOf } from './plan.ts';
 import { dropCondition, enterPhase, isFinal, setCondition } from './status.ts';
 import type { Condition, Facts, Vmi, VmiStatus } from './types.ts';
-import { VMI_FINALIZER, VMI_KIND, VMIS } from './vmi-kind.ts';
+import { VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
 
 export const NODE_LABEL = 'kubevirt.io/nodeName';
 /** How long a node agent may take to tell how its guest ended, once the pod is over. */
@@ -53,8 +54,7 @@ export function vmiController(options: VmiReconcilerOptions): Controller {
 class VmiReconciler {
   readonly #o: VmiReconcilerOptions;
   readonly #now: () => Date;
-  /** Version of a VMI that we have written over: until the cache moves on there is nothing to do. */
-  readonly #outdated = new Map<string, string>();
+  readonly #writer: CachedWriter<Vmi>;
   /** Pods we made that the cache does not show yet, by the VMI's uid. */
   readonly #made = new Map<string, Pod>();
   /** When a pod that does not say when it ended was first seen to be over. */
@@ -63,6 +63,7 @@ class VmiReconciler {
   constructor(options: VmiReconcilerOptions) {
     this.#o = options;
     this.#now = options.now ?? (() => new Date());
+    this.#writer = new CachedWriter(options.client, options.vmis);
     // Once the cache has shown it, the cache is to be believed: also when it is gone again before we look.
     options.pods.on(({ object }) => {
       const uid = controllerOf(object)?.uid ?? '';
@@ -74,8 +75,7 @@ class VmiReconciler {
     const vmi = this.#o.vmis.get(namespace, name);
     if (!vmi) return;
     const uid = vmi.metadata.uid ?? '';
-    if (this.#outdated.get(uid) === vmi.metadata.resourceVersion) return;
-    this.#outdated.delete(uid);
+    if (this.#writer.isBehind(vmi)) return;
 
     const pod = this.#podOf(vmi);
     if (vmi.metadata.deletionTimestamp !== undefined) return this.#delete(vmi, pod);
@@ -116,7 +116,7 @@ class VmiReconciler {
     status = this.#ready(status, 'False', 'GuestNotRunning', 'Guest VM is not reported as running');
     const conditions = dropCondition(status.conditions, 'Synchronized');
     const finalizers = vmi.metadata.finalizers ?? [];
-    await this.#write(vmi, {
+    await this.#writer.write(vmi, {
       // Admission puts it there; an object that came past admission needs it all the same.
       ...(finalizers.includes(VMI_FINALIZER) ? {} : { metadata: { finalizers: [...finalizers, VMI_FINALIZER] } }),
       status: { ...status, conditions },
@@ -133,7 +133,7 @@ class VmiReconciler {
       const image = pod.status?.containerStatuses?.find((one) => one.name === 'compute')?.image;
       const next = enterPhase(status, 'Scheduled', this.#now());
       const conditions = dropCondition(dropCondition(next.conditions, 'PodScheduled'), 'Synchronized');
-      await this.#write(vmi, {
+      await this.#writer.write(vmi, {
         metadata: { labels: { [NODE_LABEL]: node } },
         status: {
           ...next,
@@ -157,7 +157,7 @@ class VmiReconciler {
       : dropCondition(conditions, 'Synchronized');
     if (JSON.stringify(conditions) === JSON.stringify(status.conditions ?? [])) return;
     if (hurt) this.#o.events.event(vmi, 'Warning', hurt.reason, hurt.message);
-    await this.#write(vmi, { status: { conditions } });
+    await this.#writer.write(vmi, { status: { conditions } });
   }
 
   /** Scheduled or Running: the agent's. Only a pod that ended without the agent's word is ours. */
@@ -200,13 +200,13 @@ class VmiReconciler {
       return { afterMs: 1_000, why: 'the launcher pod is going' };
     }
     this.#made.delete(uid);
-    await this.#write(vmi, { metadata: { finalizers: finalizers.filter((one) => one !== VMI_FINALIZER) } });
+    await this.#writer.write(vmi, { metadata: { finalizers: finalizers.filter((one) => one !== VMI_FINALIZER) } });
   }
 
   async #fail(vmi: Vmi, reason: string, message: string): Promise<void> {
     this.#o.events.event(vmi, 'Warning', 'Stopped', `The VirtualMachineInstance failed: ${message}`);
     const status = this.#ready(enterPhase(vmi.status ?? {}, 'Failed', this.#now()), 'False', reason, message);
-    await this.#write(vmi, { status: { ...status, reason } });
+    await this.#writer.write(vmi, { status: { ...status, reason } });
   }
 
   #ready(status: VmiStatus, value: 'True' | 'False', reason: string, message: string): VmiStatus {
@@ -221,26 +221,7 @@ class VmiReconciler {
     const condition = { type: 'Synchronized', status: 'False', reason, message } as const;
     const conditions = setCondition(vmi.status?.conditions, condition, this.#now());
     if (JSON.stringify(conditions) === JSON.stringify(vmi.status?.conditions ?? [])) return;
-    await this.#write(vmi, { status: { conditions } });
-  }
-
-  /** One merge patch, refused by the API server if the VMI has changed under us. */
-  async #write(vmi: Vmi, patch: { metadata?: object; status?: object }): Promise<void> {
-    const { namespace, name = '', resourceVersion = '', uid = '' } = vmi.metadata;
-    const body = { ...patch, metadata: { ...patch.metadata, resourceVersion } };
-    try {
-      await this.#o.client.patch(VMIS, namespace, name, body, { type: 'merge' });
-      this.#outdated.set(uid, resourceVersion);
-    } catch (error) {
-      if (isNotFound(error)) return;
-      // The cache is behind: the event that it waits for brings us back.
-      if (isConflict(error) && this.#o.vmis.get(namespace ?? '', name)?.metadata.resourceVersion === resourceVersion) {
-        this.#outdated.set(uid, resourceVersion);
-        return;
-      }
-      throw error;
-    }
-    if ('finalizers' in (patch.metadata ?? {})) this.#outdated.delete(uid);
+    await this.#writer.write(vmi, { status: { conditions } });
   }
 }
 

@@ -1,5 +1,13 @@
 // The defaultPreset tap: finds the presets that match a new VMI and fills it in.
-import { VMIS, type Cause, type DefaultInput, type Defaults, type Patch, type PluginHost } from '../../core/index.ts';
+import {
+  setPath,
+  VMIS,
+  type Cause,
+  type DefaultInput,
+  type Defaults,
+  type Patch,
+  type PluginHost,
+} from '../../core/index.ts';
 import { PRESET, type Preset } from './kind.ts';
 import { disagreements, merge } from './merge.ts';
 import { matches } from './selector.ts';
@@ -34,7 +42,7 @@ export async function applyPresets(host: PluginHost, input: DefaultInput): Promi
     const result = merge(preset.spec.domain, domain);
     for (const { path, value } of result.fill) {
       patches.push({ path: ['spec', 'domain', ...path], value, why: `preset ${name}` });
-      domain = withValue(domain, path, value);
+      domain = setPath(domain, path, value);
     }
     if (result.applied) applied[`${APPLIED_PREFIX}${name}`] = 'kubevirt.io/v1';
     if (result.overridden.length > 0) overridden[name] = result.overridden.map((one) => one.field);
@@ -63,11 +71,4 @@ function conflicts(presets: readonly Preset[]): Cause[] {
     }
   });
   return causes;
-}
-
-function withValue(object: unknown, path: readonly string[], value: unknown): unknown {
-  const [key, ...rest] = path;
-  if (key === undefined) return value;
-  const source = (object ?? {}) as Record<string, unknown>;
-  return { ...source, [key]: withValue(source[key], rest, value) };
 }

@@ -1,12 +1,12 @@
 // The VirtualMachine controller: keeps the VMI that the run strategy asks for, and tells of it in the VM's status.
 import {
+  CachedWriter,
   Controller,
   VMIS,
   isFinal,
   isNotFound,
   setCondition,
   conditionOf,
-  KubeError,
   messageOf,
   type Condition,
   type ControllerContext,
@@ -46,21 +46,20 @@ class VirtualMachineReconciler {
   readonly #vmis: Informer<Vmi>;
   /** VMIs we made that the cache does not show yet: VM's uid to VMI's uid. */
   readonly #made = new Map<string, string>();
-  /** VMs whose cached version we have written over. */
-  readonly #outdated = new Map<string, string>();
+  readonly #writer: CachedWriter<VirtualMachine>;
 
   constructor(context: ControllerContext, vms: Informer<VirtualMachine>, vmis: Informer<Vmi>) {
     this.#context = context;
     this.#vms = vms;
     this.#vmis = vmis;
+    this.#writer = new CachedWriter(context.client, vms);
   }
 
   async reconcile({ namespace, name }: Request): Promise<Result> {
     const vm = this.#vms.get(namespace, name);
     if (!vm) return;
     const uid = vm.metadata.uid ?? '';
-    if (this.#outdated.get(uid) === vm.metadata.resourceVersion) return;
-    this.#outdated.delete(uid);
+    if (this.#writer.isBehind(vm)) return;
     const found = this.#vmis.get(namespace, name);
     const mine = found?.metadata.ownerReferences?.some((owner) => owner.uid === uid) ? found : undefined;
     if (mine && this.#made.get(uid) === mine.metadata.uid) this.#made.delete(uid);
@@ -180,7 +179,7 @@ class VirtualMachineReconciler {
       return;
     }
     if (!orphan && this.#made.has(vm.metadata.uid ?? '')) return { afterMs: 200, why: 'its VMI was only just made' };
-    await this.#write(vm, { metadata: { finalizers: finalizers.filter((one) => one !== VM_FINALIZER) } });
+    await this.#writer.write(vm, { metadata: { finalizers: finalizers.filter((one) => one !== VM_FINALIZER) } });
   }
 
   /** Brings the status up to date in at most one write; false where the cache was too old for it. */
@@ -222,34 +221,7 @@ class VirtualMachineReconciler {
     if (JSON.stringify(sorted(next)) === JSON.stringify(sorted(old))) return true;
     const patch: Record<string, unknown> = { ...next };
     for (const key of Object.keys(old)) if (!(key in next)) patch[key] = null;
-    return this.#write(vm, { status: patch }, 'status');
-  }
-
-  async #write(
-    vm: VirtualMachine,
-    patch: { metadata?: object; status?: object },
-    subresource?: string,
-  ): Promise<boolean> {
-    const { namespace, name = '', resourceVersion = '', uid = '' } = vm.metadata;
-    const body = { ...patch, metadata: { ...patch.metadata, resourceVersion } };
-    try {
-      await this.#context.client.patch(VMS, namespace, name, body, {
-        type: 'merge',
-        ...(subresource === undefined ? {} : { subresource }),
-      });
-      this.#outdated.set(uid, resourceVersion);
-      return true;
-    } catch (error) {
-      if (isNotFound(error)) return false;
-      if (error instanceof KubeError && error.code === 409) {
-        const cached = this.#vms.get(namespace ?? '', name)?.metadata.resourceVersion;
-        if (cached === resourceVersion) {
-          this.#outdated.set(uid, resourceVersion);
-          return false;
-        }
-      }
-      throw error;
-    }
+    return this.#writer.write(vm, { status: patch }, 'status');
   }
 }
 
