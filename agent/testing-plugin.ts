@@ -36,6 +36,7 @@ export function testPlugin(dir: string): Plugin {
   return definePlugin({
     name: 'test',
     version: '1.0.0',
+    core: '^1.0.0',
     summary: 'a whole guest',
     actions: async () => ({ actions: { mark, disk, tap } }),
     setup: () => ({

@@ -22,6 +22,7 @@ const idle = (index: number): PluginEntry => ({
   plugin: definePlugin({
     name: `idle-${index}`,
     version: '1.0.0',
+    core: '^1.0.0',
     summary: 'does nothing',
     setup: () => ({ prepareDomain: () => undefined }),
   }),

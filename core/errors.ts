@@ -6,8 +6,12 @@ const TABLE = {
   VL_PLUGIN_LOAD: 'plugin "{plugin}" could not be loaded from {module}: {cause}',
   VL_PLUGIN_SHAPE: 'plugin "{plugin}" is malformed: {problem}',
   VL_PLUGIN_OPTIONS: 'options of plugin "{plugin}": {problem}',
+  VL_PLUGIN_CORE:
+    'plugin "{plugin}" {version} is made for core {range}; this core is {api}. Install a version of it that is made for this core.',
   VL_PLUGIN_MISSING:
     'plugin "{plugin}" needs plugin "{needs}", which is not enabled. Add it to plugins: in the configuration.',
+  VL_PLUGIN_CONFLICT:
+    'plugin "{plugin}" cannot run beside plugin "{other}". Drop one of them from plugins: in the configuration.',
   VL_PLUGIN_CYCLE: 'plugins order themselves in a circle: {cycle}. Drop one of their before/after.',
   VL_PLUGIN_TWICE: 'plugin "{plugin}" is listed twice.',
   VL_API_CLASH: 'field {path} is claimed by plugin "{first}" and by plugin "{second}". Disable one of them.',
@@ -17,6 +21,9 @@ const TABLE = {
   VL_TAP_TIMEOUT:
     '{hook} of plugin "{plugin}" gave no answer in {ms} ms. Raise its timeoutMs or set failurePolicy: Ignore.',
   VL_CONFLICT: '{where}: plugin "{first}" set {old}, plugin "{second}" sets {new}. One of them must leave it.',
+  VL_WRITE_UNDECLARED:
+    '{where}: plugin "{plugin}" writes it, and does not declare that. Add it to the plugin\'s writes.',
+  VL_TAP_ANSWER: '{hook} of plugin "{plugin}" answers with {what}: {problem}.',
   VL_XML_INVALID: 'not a well-formed document: {problem}',
   VL_STEP_UNKNOWN: 'step {step} asks for action "{action}", which plugin "{plugin}" does not have.',
   VL_STEP_FAILED: 'step {step} of plugin "{plugin}" failed: {cause}',

@@ -4,16 +4,20 @@ import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Ajv } from 'ajv';
 import type { Logger } from 'pino';
+import semver from 'semver';
 import type { PluginConfig } from './config.ts';
-import { fail, messageOf } from './errors.ts';
+import { fail, messageOf, type VirtloomError } from './errors.ts';
 import { createHooks, type Hooks } from './hooks.ts';
 import type { KubeObject, Resource } from './kube/objects.ts';
 import { orderPlugins } from './order.ts';
-import type { ControllerContext, KindDefinition, Plugin, Verb } from './plugin.ts';
+import { CORE_API } from './plugin.ts';
+import type { Command, ControllerContext, KindDefinition, Plugin, Read, Verb } from './plugin.ts';
 import type { Controller } from './kube/controller.ts';
 import { FieldTable, type KnownFields } from './schema.ts';
 import type { Action } from './steps.ts';
+import { uncollected, type MetricsOfPlugin } from './metrics.ts';
 import { registerTaps } from './register.ts';
+import type { TapPolicy } from './tap.ts';
 
 /** A plugin with what the operator says about it. */
 export interface PluginEntry {
@@ -27,6 +31,10 @@ export interface HostOptions {
   readonly log: Logger;
   /** How admission looks objects up; offline, nothing is found. */
   readonly list?: <T extends KubeObject>(resource: Resource, namespace: string) => Promise<T[]>;
+  /** Who collects the metrics that plugins declare; nobody unless told. */
+  readonly metrics?: MetricsOfPlugin;
+  /** Told of every tap that ran. */
+  readonly onTap?: TapPolicy['onTap'];
   /** Fields of KubeVirt's API and the plugin that each belongs to, so that a refusal can name it. */
   readonly knownFields?: KnownFields;
 }
@@ -42,6 +50,9 @@ export interface Host {
   readonly fields: FieldTable;
   readonly kinds: readonly KindDefinition[];
   readonly verbs: readonly Verb[];
+  readonly commands: readonly (Command & { readonly plugin: string })[];
+  /** The objects of the cluster that plugins' hooks read. */
+  readonly reads: readonly (Read & { readonly plugin: string })[];
   /** Whether any plugin has a part in live migration; else nothing can be migrated. */
   readonly migrates: boolean;
   readonly controllers: readonly ((context: ControllerContext) => Controller[])[];
@@ -60,16 +71,29 @@ export async function loadPlugins(configs: readonly PluginConfig[]): Promise<Plu
       } catch (error) {
         throw fail('VL_PLUGIN_LOAD', { plugin: name, module, cause: messageOf(error) }, error);
       }
-      const plugin = loaded.default as Plugin | undefined;
-      if (typeof plugin !== 'object' || typeof plugin.setup !== 'function') {
-        throw fail('VL_PLUGIN_SHAPE', { plugin: name, problem: 'its default export is not made by definePlugin()' });
-      }
+      const plugin = shaped(name, loaded.default);
       if (plugin.name !== name) {
         throw fail('VL_PLUGIN_SHAPE', { plugin: name, problem: `its module calls itself "${plugin.name}"` });
       }
       return { plugin, ...rest };
     }),
   );
+}
+
+/** A plugin as far as the host relies on it. Throws VL_PLUGIN_SHAPE. */
+function shaped(name: string, value: unknown): Plugin {
+  const problem = (text: string): VirtloomError => fail('VL_PLUGIN_SHAPE', { plugin: name, problem: text });
+  if (typeof value !== 'object' || value === null || typeof (value as Plugin).setup !== 'function') {
+    throw problem('its default export is not made by definePlugin()');
+  }
+  const plugin = value as Plugin;
+  for (const key of ['name', 'version', 'core', 'summary'] as const) {
+    if (typeof plugin[key] !== 'string') throw problem(`it does not say its ${key}`);
+  }
+  if (semver.valid(plugin.version) === null) throw problem(`its version "${plugin.version}" is not a semantic version`);
+  if (semver.validRange(plugin.core) === null)
+    throw problem(`core "${plugin.core}" is not a range of semantic versions`);
+  return plugin;
 }
 
 async function resolveModule(module: string): Promise<string> {
@@ -81,30 +105,50 @@ async function resolveModule(module: string): Promise<string> {
 
 /** Builds the host: checks options, resolves the order, registers every tap. Throws VL_PLUGIN_* and VL_*_CLASH. */
 export function createHost(entries: readonly PluginEntry[], options: HostOptions): Host {
+  for (const { plugin } of entries) {
+    if (!semver.satisfies(CORE_API, plugin.core)) {
+      throw fail('VL_PLUGIN_CORE', { plugin: plugin.name, version: plugin.version, range: plugin.core, api: CORE_API });
+    }
+  }
   const byName = new Map(entries.map((entry) => [entry.plugin.name, entry]));
   const plugins = orderPlugins(entries.map((entry) => entry.plugin));
   const hooks = createHooks();
   const keys = { diskSources: new Map<string, string>(), networkSources: new Map(), bindings: new Map() };
   const kinds: KindDefinition[] = [];
   const verbs: Verb[] = [];
+  const commands: (Command & { readonly plugin: string })[] = [];
+  const reads: (Read & { readonly plugin: string })[] = [];
   const controllers: ((context: ControllerContext) => Controller[])[] = [];
   let migrates = false;
 
   for (const plugin of plugins) {
     const entry = byName.get(plugin.name) as PluginEntry;
     const contribution = plugin.setup(
-      { name: plugin.name, list: options.list ?? (async () => []) },
+      {
+        name: plugin.name,
+        log: options.log.child({ plugin: plugin.name }),
+        metrics: (options.metrics ?? uncollected)(plugin.name, plugin.metrics ?? {}),
+        list: options.list ?? (async () => []),
+      },
       checkedOptions(plugin, entry.options ?? {}),
     );
     registerTaps(hooks, keys, plugin.name, contribution, {
       failurePolicy: entry.failurePolicy ?? 'Fail',
       timeoutMs: entry.timeoutMs ?? 10_000,
+      ...(options.onTap ? { onTap: options.onTap } : {}),
       onFailure: (owner, error) =>
         options.log.warn({ plugin: owner.plugin, hook: owner.tap, code: error.code }, error.message),
     });
     migrates ||= contribution.migrate !== undefined;
     kinds.push(...(contribution.kinds ?? []));
     verbs.push(...(contribution.verbs ?? []));
+    for (const command of contribution.commands ?? []) {
+      const first = commands.find((one) => one.name === command.name)?.plugin;
+      if (first !== undefined)
+        throw fail('VL_KEY_CLASH', { hook: 'command', key: command.name, first, second: plugin.name });
+      commands.push({ ...command, plugin: plugin.name });
+    }
+    for (const read of contribution.reads ?? []) reads.push({ ...read, plugin: plugin.name });
     if (contribution.controllers) controllers.push(contribution.controllers);
   }
 
@@ -116,6 +160,8 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
     fields: new FieldTable(plugins, options.knownFields ?? {}),
     kinds,
     verbs,
+    commands,
+    reads,
     migrates,
     controllers,
     log: options.log,

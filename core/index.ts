@@ -1,5 +1,5 @@
 // The public entry: all that a plugin may import.
-export { definePlugin } from './plugin.ts';
+export { CORE_API, definePlugin } from './plugin.ts';
 export type {
   AdmitInput,
   AdmitTap,
@@ -14,6 +14,8 @@ export type {
   AttachedDisk,
   AttachedNic,
   Attachment,
+  Command,
+  CommandContext,
   Contribution,
   ControllerContext,
   DefaultInput,
@@ -21,6 +23,8 @@ export type {
   Defaults,
   DiskAttachment,
   KindDefinition,
+  Metric,
+  MetricDefinition,
   Migratable,
   MigrateAnswer,
   MigrateInput,
@@ -29,15 +33,18 @@ export type {
   Patch,
   PlanDraft,
   Plugin,
+  PluginDefinition,
   PluginHost,
   PrepareInput,
   PrepareTap,
+  Read,
   Schema,
   SourceAttachment,
   Verb,
   VerbAnswer,
   VerbContext,
   Verdict,
+  Writes,
 } from './plugin.ts';
 export type { Action, ExecOptions, Sandbox, Step, StepContext, StepDraft } from './steps.ts';
 export type {
@@ -54,6 +61,7 @@ export type {
   Network,
   Owner,
   Vmi,
+  VmiOf,
   VmiPhase,
   VmiSpec,
   VmiStatus,

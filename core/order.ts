@@ -1,8 +1,8 @@
-// The order of plugins: a topological sort of before/after/needs that keeps the listed order where nothing else is said.
+// The order of plugins: a topological sort of before/after/requires that keeps the listed order where nothing else is said.
 import { fail } from './errors.ts';
 import type { Plugin } from './plugin.ts';
 
-/** Sorts `plugins`. Throws VL_PLUGIN_TWICE, VL_PLUGIN_MISSING or VL_PLUGIN_CYCLE, naming the plugins. */
+/** Sorts `plugins`. Throws VL_PLUGIN_TWICE, VL_PLUGIN_MISSING, VL_PLUGIN_CONFLICT or VL_PLUGIN_CYCLE, naming the plugins. */
 export function orderPlugins(plugins: readonly Plugin[]): Plugin[] {
   const byName = new Map<string, Plugin>();
   for (const plugin of plugins) {
@@ -11,7 +11,10 @@ export function orderPlugins(plugins: readonly Plugin[]): Plugin[] {
   }
   const earlier = new Map<string, Set<string>>(plugins.map((plugin) => [plugin.name, new Set<string>()]));
   for (const plugin of plugins) {
-    for (const name of plugin.needs ?? []) {
+    for (const name of plugin.conflicts ?? []) {
+      if (byName.has(name)) throw fail('VL_PLUGIN_CONFLICT', { plugin: plugin.name, other: name });
+    }
+    for (const name of plugin.requires ?? []) {
       if (!byName.has(name)) throw fail('VL_PLUGIN_MISSING', { plugin: plugin.name, needs: name });
       // A need alone says nothing about order where the needed one asks to come later.
       if (!byName.get(name)?.after?.includes(plugin.name) && !plugin.before?.includes(name)) {

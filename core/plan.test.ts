@@ -19,6 +19,7 @@ const vmi: Vmi = {
 const brick = definePlugin({
   name: 'brick',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'bricks',
   api: [
     {
@@ -46,6 +47,7 @@ const brick = definePlugin({
 const tube = definePlugin({
   name: 'tube',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'tubes',
   api: [
     { path: 'spec.domain.devices.interfaces[].tube', schema: { type: 'object' }, oneOf: 'binding' },
@@ -66,6 +68,7 @@ const tube = definePlugin({
 const frame: Plugin = definePlugin({
   name: 'frame',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'the domain around it',
   setup: () => ({
     prepareDomain: {
@@ -134,6 +137,7 @@ describe('plan', () => {
     const rival = definePlugin({
       name: 'rival',
       version: '1.0.0',
+      core: '^1.0.0',
       summary: 'wants more memory',
       setup: () => ({ prepareDomain: (_, plan) => plan.domain.merge(el('memory', { unit: 'GiB' })) }),
     });
@@ -147,6 +151,7 @@ describe('plan', () => {
       definePlugin({
         name,
         version: '1.0.0',
+        core: '^1.0.0',
         summary: 'sets args',
         setup: () => ({ prepareDomain: (_, plan) => plan.pod.compute({ args }) }),
       });
@@ -168,6 +173,7 @@ describe('plan', () => {
     const bomb = definePlugin({
       name: 'bomb',
       version: '1.0.0',
+      core: '^1.0.0',
       summary: 'throws',
       setup: () => ({
         prepareDomain: () => {
@@ -183,6 +189,7 @@ describe('plan', () => {
     const sloth = definePlugin({
       name: 'sloth',
       version: '1.0.0',
+      core: '^1.0.0',
       summary: 'hangs',
       setup: () => ({ prepareDomain: () => new Promise<void>(() => undefined) }),
     });
@@ -196,12 +203,14 @@ describe('plan', () => {
     const constant = definePlugin({
       name: 'constant',
       version: '1.0.0',
+      core: '^1.0.0',
       summary: 'reuses a literal',
       setup: () => ({ prepareDomain: { first: (_, plan) => plan.domain.merge(shared) } }),
     });
     const adder = definePlugin({
       name: 'adder',
       version: '1.0.0',
+      core: '^1.0.0',
       summary: 'adds to it',
       setup: () => ({ prepareDomain: ({ vmi }, plan) => plan.domain.merge(el('cpu', { who: vmi.metadata.name })) }),
     });
@@ -233,7 +242,7 @@ describe('host', () => {
         { ...frame, name: 'b', after: ['a'] },
       ]),
     ).toThrow('plugins order themselves in a circle: a -> b -> a');
-    expect(() => testHost([{ ...frame, needs: ['ghost'] }])).toThrow('plugin "frame" needs plugin "ghost"');
+    expect(() => testHost([{ ...frame, requires: ['ghost'] }])).toThrow('plugin "frame" needs plugin "ghost"');
   });
 });
 

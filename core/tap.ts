@@ -11,6 +11,8 @@ export interface TapPolicy {
   readonly timeoutMs: number;
   /** Told of every failure, also of an ignored one. */
   readonly onFailure: (owner: Owner, error: VirtloomError) => void;
+  /** Told of every tap that ran: when it began and ended, in ms of performance.now(), and how it failed if it did. */
+  readonly onTap?: (owner: Owner, began: number, ended: number, error?: VirtloomError) => void;
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

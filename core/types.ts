@@ -1,5 +1,5 @@
 // The shapes that hooks exchange. Open interfaces: a plugin adds its fields by declaration merging.
-import type { ObjectMeta } from './kube/objects.ts';
+import type { KubeObject, ObjectMeta } from './kube/objects.ts';
 
 /** Who made something: a plugin, the tap in it, and, where it matters, the input field it came from. */
 export interface Owner {
@@ -102,14 +102,17 @@ export interface VmiStatus {
   virtualMachineRevisionName?: string;
 }
 
-export interface Vmi {
+/** A VMI whose spec has more fields than the core knows: those of a plugin's slices. */
+export interface VmiOf<Spec extends VmiSpec = VmiSpec> {
   apiVersion: string;
   kind: string;
   metadata: ObjectMeta;
-  spec: VmiSpec;
+  spec: Spec;
   status?: VmiStatus;
   [key: string]: unknown;
 }
+
+export interface Vmi extends VmiOf {}
 
 /** What the plan knows besides the manifest. All of it is data; the same facts give the same plan. */
 export interface Facts {
@@ -126,4 +129,6 @@ export interface Facts {
   readonly pod?: { readonly name: string; readonly uid: string; readonly ip: string; readonly ips: readonly string[] };
   /** Results of node steps by the step's full id `<plugin>/<subject>/<id>`. */
   readonly steps: Readonly<Record<string, Json>>;
+  /** The objects that plugins said they read for this VMI (`reads`), as far as they exist. */
+  readonly objects?: readonly KubeObject[];
 }

@@ -90,7 +90,7 @@ function keysOf(plugin: string): string[] {
 }
 
 function needs(reader: string, plugin: string): boolean {
-  return host.plugins.find(({ name }) => name === reader)?.needs?.includes(plugin) ?? false;
+  return host.plugins.find(({ name }) => name === reader)?.requires?.includes(plugin) ?? false;
 }
 
 function isElsewhere({ file }: Source, plugin: string): boolean {

@@ -25,6 +25,7 @@ const LAUNCHERS = { labelSelector: 'kubevirt.io=virt-launcher' };
 const launcher = definePlugin({
   name: 'launcher',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'the least a pod needs',
   setup: () => ({
     prepareDomain: ({ vmi }, plan) => {

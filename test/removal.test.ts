@@ -52,7 +52,7 @@ function withDependents(name: string): string[] {
   const away = new Set([name]);
   // Sets grow while they are walked.
   for (const gone of away) {
-    for (const plugin of host.plugins) if (plugin.needs?.includes(gone)) away.add(plugin.name);
+    for (const plugin of host.plugins) if (plugin.requires?.includes(gone)) away.add(plugin.name);
   }
   return [...away];
 }
@@ -91,7 +91,7 @@ function usesOf(names: readonly string[]): Map<string, Map<string, string>> {
 
 describe.each(FOLDERS)('without %s', (name) => {
   const dependents = (): string[] =>
-    host.plugins.filter((plugin) => plugin.needs?.includes(name)).map((plugin) => plugin.name);
+    host.plugins.filter((plugin) => plugin.requires?.includes(name)).map((plugin) => plugin.name);
 
   it('what needs it says so, clearly', async () => {
     // Where nothing does, the next test shows that the rest starts.

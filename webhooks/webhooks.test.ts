@@ -201,9 +201,9 @@ describe('what is no review', () => {
 
 describe('a plugin that fails', () => {
   const admitting = (admit: AdmitTap) =>
-    definePlugin({ name: 'bad', version: '1.0.0', summary: 'fails', setup: () => ({ admit }) });
+    definePlugin({ name: 'bad', version: '1.0.0', core: '^1.0.0', summary: 'fails', setup: () => ({ admit }) });
   const defaulting = (defaultPreset: DefaultTap) =>
-    definePlugin({ name: 'bad', version: '1.0.0', summary: 'fails', setup: () => ({ defaultPreset }) });
+    definePlugin({ name: 'bad', version: '1.0.0', core: '^1.0.0', summary: 'fails', setup: () => ({ defaultPreset }) });
   const throws = (): never => {
     throw new Error('no such thing');
   };

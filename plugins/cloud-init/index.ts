@@ -21,6 +21,7 @@ const SOURCE: Schema = {
 export default definePlugin({
   name: 'cloud-init',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'user data, network data and metadata for the guest, as NoCloud or ConfigDrive',
   api: [
     { path: 'spec.volumes[].cloudInitNoCloud', oneOf: 'source', schema: SOURCE },

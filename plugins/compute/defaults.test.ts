@@ -91,6 +91,7 @@ describe('defaults of a VirtualMachine', () => {
   const machines = definePlugin({
     name: 'machines',
     version: '0.0.0',
+    core: '^1.0.0',
     summary: 'a kind with a template',
     setup: () => ({
       kinds: [

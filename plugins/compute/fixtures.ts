@@ -83,6 +83,7 @@ export function part(domain: Element, tag: string): string | undefined {
 export const guestDevices = definePlugin({
   name: 'guest-devices',
   version: '0.0.0',
+  core: '^1.0.0',
   summary: 'devices of tests',
   api: [
     { path: 'spec.networks[].test', schema: { type: 'object' }, oneOf: 'source' },

@@ -18,6 +18,7 @@ import { api } from './schema.ts';
 export default definePlugin({
   name: 'compute',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'CPU, memory, firmware, clock, features, console, VNC and the launcher pod around them',
   api,
   setup: () => ({

@@ -245,6 +245,7 @@ describe('a kind that holds a template', () => {
   const kinds = definePlugin({
     name: 'test-kinds',
     version: '0.0.0',
+    core: '^1.0.0',
     summary: 'a kind of tests',
     setup: () => ({
       kinds: [

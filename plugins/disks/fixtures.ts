@@ -15,6 +15,7 @@ export interface TestVolume extends Volume {
 export const testVolumes: Plugin = definePlugin({
   name: 'test-volumes',
   version: '0.0.0',
+  core: '^1.0.0',
   summary: 'volumes of tests',
   api: [
     {
@@ -46,6 +47,7 @@ export const testVolumes: Plugin = definePlugin({
 export const testFrame: Plugin = definePlugin({
   name: 'test-frame',
   version: '0.0.0',
+  core: '^1.0.0',
   summary: 'a domain around the disks',
   setup: () => ({
     prepareDomain(_, plan) {

@@ -8,6 +8,7 @@ import { API } from './schema.ts';
 export default definePlugin({
   name: 'disks',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'disks, CD-ROM drives and LUNs on virtio, SATA, SCSI or USB',
   api: API,
   setup: () => ({

@@ -8,6 +8,7 @@ import type {} from './types.ts';
 export default definePlugin({
   name: 'interfaces',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'network interfaces: model, MAC address, boot order, addresses, link state, DHCP options',
   api: slices,
   setup: () => ({ admit: admitInterfaces, prepareDomain: buildInterfaces }),

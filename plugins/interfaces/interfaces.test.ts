@@ -14,6 +14,7 @@ import interfaces from './index.ts';
 const wire = definePlugin({
   name: 'wire',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'a network and a binding for tests',
   api: [
     { path: 'spec.networks[].pod', schema: { type: 'object' }, oneOf: 'source' },

@@ -7,8 +7,9 @@ import type {} from './types.ts';
 export default definePlugin({
   name: 'network-bridge',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: "the guest on the pod's network itself, with the pod's address",
-  needs: ['interfaces'],
+  requires: ['interfaces'],
   options: {
     type: 'object',
     properties: {

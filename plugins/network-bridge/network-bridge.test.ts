@@ -9,6 +9,7 @@ import { leaseRoutes } from './lease.ts';
 const interfaces = definePlugin({
   name: 'interfaces',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'stands in for interfaces',
   api: [{ path: 'spec.domain.devices.interfaces[].macAddress', schema: { type: 'string' } }],
   setup: () => ({}),
@@ -16,6 +17,7 @@ const interfaces = definePlugin({
 const networks = definePlugin({
   name: 'networks',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'stands in for network sources',
   api: ['pod', 'other'].map((source) => ({
     path: `spec.networks[].${source}`,

@@ -8,8 +8,9 @@ import type {} from './types.ts';
 export default definePlugin({
   name: 'network-masquerade',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'NAT between guest and pod network, with a list of open ports',
-  needs: ['interfaces', 'network-pod'],
+  requires: ['interfaces', 'network-pod'],
   api: slices,
   actions: () => import('./actions.ts'),
   setup: () => ({

@@ -12,6 +12,7 @@ const N = 'spec.domain.devices.interfaces';
 const interfaces = definePlugin({
   name: 'interfaces',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'stands in for interfaces',
   api: ['model', 'macAddress'].map((field) => ({ path: `${N}[].${field}`, schema: { type: 'string' } })),
   setup: () => ({
@@ -24,6 +25,7 @@ const interfaces = definePlugin({
 const network = definePlugin({
   name: 'network-pod',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'stands in for network-pod',
   api: [
     { path: 'spec.networks[].pod', schema: { type: 'object' }, oneOf: 'source' },

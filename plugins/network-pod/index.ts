@@ -31,8 +31,9 @@ export function admitPodNetwork({ vmi, at, operation }: AdmitInput): Cause[] {
 export default definePlugin({
   name: 'network-pod',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'the pod network as a network of the guest',
-  needs: ['interfaces'],
+  requires: ['interfaces'],
   options: {
     type: 'object',
     additionalProperties: false,

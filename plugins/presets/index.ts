@@ -8,6 +8,7 @@ import { overrideEvents } from './override-events.ts';
 export default definePlugin({
   name: 'presets',
   version: '0.1.0',
+  core: '^1.0.0',
   summary: 'VirtualMachineInstancePreset: defaults for VMIs, by label',
   // Presets come before anyone's defaults: a default must not keep a preset out.
   before: ['compute', 'disks', 'interfaces', 'scheduling', 'virtual-machine'],

@@ -7,6 +7,7 @@ import type { Preset } from './kind.ts';
 const domainOwner = definePlugin({
   name: 'compute',
   version: '0.0.0',
+  core: '^1.0.0',
   summary: 'owns the fields that the tests set',
   api: ['cpu', 'resources', 'clock', 'firmware', 'features', 'memory'].map((field) => ({
     path: `spec.domain.${field}`,

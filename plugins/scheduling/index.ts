@@ -7,6 +7,7 @@ import { api } from './schema.ts';
 export default definePlugin({
   name: 'scheduling',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'node selectors, affinity, tolerations, spread, priority, host name and DNS of the pod',
   api,
   setup: () => ({

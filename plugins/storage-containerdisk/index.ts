@@ -7,6 +7,7 @@ import { defaultPullPolicies } from './defaults.ts';
 export default definePlugin({
   name: 'storage-containerdisk',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'disks out of container images, ephemeral',
   api: [
     {

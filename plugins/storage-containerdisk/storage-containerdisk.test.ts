@@ -24,6 +24,7 @@ import containerDisk from './index.ts';
 const disks: Plugin = definePlugin({
   name: 'test-disks',
   version: '0.0.0',
+  core: '^1.0.0',
   summary: 'disks of tests',
   setup: () => ({
     prepareDomain(input, plan) {

@@ -22,6 +22,7 @@ function attachEmptyDisk({ volume, result }: AttachDiskInput): DiskAttachment {
 export default definePlugin({
   name: 'storage-emptydisk',
   version: '1.0.0',
+  core: '^1.0.0',
   summary: 'empty disks that live as long as the VMI',
   api: [
     {

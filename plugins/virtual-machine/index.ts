@@ -8,6 +8,7 @@ import { verbs } from './verbs.ts';
 export default definePlugin({
   name: 'virtual-machine',
   version: '0.1.0',
+  core: '^1.0.0',
   summary: 'the VirtualMachine kind: run strategies, start, stop, restart',
   setup: () => ({
     kinds: [VIRTUAL_MACHINE],
