@@ -112,7 +112,9 @@ export interface VmiOf<Spec extends VmiSpec = VmiSpec> {
   [key: string]: unknown;
 }
 
-export interface Vmi extends VmiOf {}
+export interface Vmi extends VmiOf {
+  spec: VmiSpec;
+}
 
 /** What the plan knows besides the manifest. All of it is data; the same facts give the same plan. */
 export interface Facts {

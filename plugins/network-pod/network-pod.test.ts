@@ -14,7 +14,13 @@ const wire = definePlugin({
   api: [{ path: 'spec.domain.devices.interfaces[].wire', schema: { type: 'object' }, oneOf: 'binding' }],
   setup: () => ({ attachNetwork: { bindings: { wire: (input) => (seen.push(input), {}) } } }),
 });
-const interfaces = definePlugin({ name: 'interfaces', version: '1.0.0', core: '^1.0.0', summary: 'for tests', setup: () => ({}) });
+const interfaces = definePlugin({
+  name: 'interfaces',
+  version: '1.0.0',
+  core: '^1.0.0',
+  summary: 'for tests',
+  setup: () => ({}),
+});
 const plugins = [networkPod, interfaces, wire];
 
 function vmiOf(networks: object[]): Vmi {
