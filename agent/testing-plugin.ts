@@ -38,6 +38,7 @@ export function testPlugin(dir: string): Plugin {
     version: '1.0.0',
     core: '^1.0.0',
     summary: 'a whole guest',
+    writes: { pod: [''], domain: [''] },
     actions: async () => ({ actions: { mark, disk, tap } }),
     setup: () => ({
       prepareDomain({ vmi, result }, plan) {

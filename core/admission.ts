@@ -1,4 +1,5 @@
 // What happens to an object before it is stored: defaults and presets, then every rule at once. No HTTP here.
+import { freeze } from './freeze.ts';
 import type { AdmitReport, DefaultsReport } from './hooks.ts';
 import type { Host } from './host.ts';
 import type { KubeObject } from './kube/objects.ts';
@@ -77,6 +78,8 @@ export async function applyDefaults(host: Host, request: AdmissionRequest): Prom
 
 /** Runs every rule. Causes come in a stable order: unknown and malformed fields first, then plugin by plugin. */
 export async function admit(host: Host, request: AdmissionRequest): Promise<{ causes: Cause[]; warnings: string[] }> {
+  freeze(request.object);
+  freeze(request.old);
   const { kind } = request.object;
   const template = templateOf(host, kind);
   const at = pathIn(template);

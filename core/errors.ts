@@ -23,7 +23,7 @@ const TABLE = {
   VL_CONFLICT: '{where}: plugin "{first}" set {old}, plugin "{second}" sets {new}. One of them must leave it.',
   VL_WRITE_UNDECLARED:
     '{where}: plugin "{plugin}" writes it, and does not declare that. Add it to the plugin\'s writes.',
-  VL_TAP_ANSWER: '{hook} of plugin "{plugin}" answers with {what}: {problem}.',
+  VL_TAP_ANSWER: '{hook} of plugin "{plugin}" gave a malformed answer, which {problem}.',
   VL_XML_INVALID: 'not a well-formed document: {problem}',
   VL_STEP_UNKNOWN: 'step {step} asks for action "{action}", which plugin "{plugin}" does not have.',
   VL_STEP_FAILED: 'step {step} of plugin "{plugin}" failed: {cause}',

@@ -17,6 +17,7 @@ import type {
   Verdict,
 } from './plugin.ts';
 import type { KubeObject } from './kube/objects.ts';
+import type { Tap } from './tap.ts';
 import type { Owner, Vmi } from './types.ts';
 
 /** Where admit taps put what they find. */
@@ -29,9 +30,11 @@ export interface DefaultsReport {
   vmiOf(object: KubeObject): Vmi | undefined;
   add(owner: Owner, defaults: Defaults): void;
 }
-/** Hands each prepareDomain tap a draft that signs with the tap's name. */
+/** Hands each prepareDomain tap a draft that signs with the tap's name and keeps to what its plugin may write. */
 export interface DraftSource {
-  for(owner: Owner): { readonly input: PrepareInput; readonly draft: PlanDraft };
+  for(tap: Tap): { readonly input: PrepareInput; readonly draft: PlanDraft };
+  /** Remembers the plan as it is; the function that it gives brings it back. */
+  checkpoint(): () => void;
 }
 
 export interface Hooks {

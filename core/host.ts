@@ -17,6 +17,7 @@ import { FieldTable, type KnownFields } from './schema.ts';
 import type { Action } from './steps.ts';
 import { uncollected, type MetricsOfPlugin } from './metrics.ts';
 import { registerTaps } from './register.ts';
+import { scopesOf, type Scopes } from './scope.ts';
 import type { TapPolicy } from './tap.ts';
 
 /** A plugin with what the operator says about it. */
@@ -43,6 +44,8 @@ export interface HostOptions {
 export interface Host {
   readonly plugins: readonly Plugin[];
   readonly hooks: Hooks;
+  /** Where in pod and domain each plugin may write. */
+  readonly scopes: ReadonlyMap<string, Scopes>;
   /** Keys that attach hooks are there for, and the plugin behind each. */
   readonly diskSources: ReadonlyMap<string, string>;
   readonly networkSources: ReadonlyMap<string, string>;
@@ -113,6 +116,7 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
   const byName = new Map(entries.map((entry) => [entry.plugin.name, entry]));
   const plugins = orderPlugins(entries.map((entry) => entry.plugin));
   const hooks = createHooks();
+  const scopes = new Map(plugins.map((plugin) => [plugin.name, scopesOf(plugin.writes)]));
   const keys = { diskSources: new Map<string, string>(), networkSources: new Map(), bindings: new Map() };
   const kinds: KindDefinition[] = [];
   const verbs: Verb[] = [];
@@ -135,7 +139,8 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
     registerTaps(hooks, keys, plugin.name, contribution, {
       failurePolicy: entry.failurePolicy ?? 'Fail',
       timeoutMs: entry.timeoutMs ?? 10_000,
-      ...(options.onTap ? { onTap: options.onTap } : {}),
+      scopes: scopes.get(plugin.name) as Scopes,
+      onTap: options.onTap,
       onFailure: (owner, error) =>
         options.log.warn({ plugin: owner.plugin, hook: owner.tap, code: error.code }, error.message),
     });
@@ -156,6 +161,7 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
   return {
     plugins,
     hooks,
+    scopes,
     ...keys,
     fields: new FieldTable(plugins, options.knownFields ?? {}),
     kinds,

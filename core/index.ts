@@ -68,7 +68,7 @@ export type {
   Volume,
 } from './types.ts';
 export { childOf, el, keyed } from './domain/element.ts';
-export type { Element } from './domain/element.ts';
+export type { Element, ReadonlyElement } from './domain/element.ts';
 export type { DomainDraft, ElementDraft } from './domain/draft.ts';
 export type { PodPart } from './pod.ts';
 export { fail, messageOf, VirtloomError } from './errors.ts';

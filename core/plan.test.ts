@@ -21,6 +21,7 @@ const brick = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'bricks',
+  writes: { pod: [''], domain: [''] },
   api: [
     {
       path: 'spec.volumes[].brick',
@@ -49,6 +50,7 @@ const tube = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'tubes',
+  writes: { pod: [''], domain: [''] },
   api: [
     { path: 'spec.domain.devices.interfaces[].tube', schema: { type: 'object' }, oneOf: 'binding' },
     { path: 'spec.networks[].pod', schema: { type: 'object' }, oneOf: 'source' },
@@ -70,6 +72,7 @@ const frame: Plugin = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'the domain around it',
+  writes: { pod: [''], domain: [''] },
   setup: () => ({
     prepareDomain: {
       first: (_, plan) => plan.domain.merge(el('memory', { unit: 'MiB' }, '64')),
@@ -139,6 +142,7 @@ describe('plan', () => {
       version: '1.0.0',
       core: '^1.0.0',
       summary: 'wants more memory',
+      writes: { pod: [''], domain: [''] },
       setup: () => ({ prepareDomain: (_, plan) => plan.domain.merge(el('memory', { unit: 'GiB' })) }),
     });
     await expect(planFor({ plugins: [brick, tube, frame, rival], vmi })).rejects.toThrow(
@@ -153,6 +157,7 @@ describe('plan', () => {
         version: '1.0.0',
         core: '^1.0.0',
         summary: 'sets args',
+        writes: { pod: ['spec.containers[compute].args'] },
         setup: () => ({ prepareDomain: (_, plan) => plan.pod.compute({ args }) }),
       });
     const args = ['--a', '1', '--b', '1'];
@@ -175,6 +180,7 @@ describe('plan', () => {
       version: '1.0.0',
       core: '^1.0.0',
       summary: 'throws',
+      writes: { pod: [''], domain: [''] },
       setup: () => ({
         prepareDomain: () => {
           throw new Error('boom');
@@ -191,6 +197,7 @@ describe('plan', () => {
       version: '1.0.0',
       core: '^1.0.0',
       summary: 'hangs',
+      writes: { pod: [''], domain: [''] },
       setup: () => ({ prepareDomain: () => new Promise<void>(() => undefined) }),
     });
     await expect(planFor({ plugins: [brick, tube, { plugin: sloth, timeoutMs: 20 }], vmi })).rejects.toThrow(
@@ -205,6 +212,7 @@ describe('plan', () => {
       version: '1.0.0',
       core: '^1.0.0',
       summary: 'reuses a literal',
+      writes: { pod: [''], domain: [''] },
       setup: () => ({ prepareDomain: { first: (_, plan) => plan.domain.merge(shared) } }),
     });
     const adder = definePlugin({
@@ -212,6 +220,7 @@ describe('plan', () => {
       version: '1.0.0',
       core: '^1.0.0',
       summary: 'adds to it',
+      writes: { pod: [''], domain: [''] },
       setup: () => ({ prepareDomain: ({ vmi }, plan) => plan.domain.merge(el('cpu', { who: vmi.metadata.name })) }),
     });
     const host = [brick, tube, constant, adder];

@@ -1,7 +1,8 @@
 // The plan: what one VMI becomes. A pure function of (vmi, facts) and the enabled plugins.
-import { DomainDraft } from './domain/draft.ts';
+import { copyTree, DomainDraft, signed } from './domain/draft.ts';
 import type { Element } from './domain/element.ts';
 import { fail } from './errors.ts';
+import { freeze } from './freeze.ts';
 import type { DraftSource } from './hooks.ts';
 import type { Host } from './host.ts';
 import type { KubeObject } from './kube/objects.ts';
@@ -16,7 +17,9 @@ import type {
   SourceAttachment,
 } from './plugin.ts';
 import { PodDraft, PodTree } from './pod.ts';
+import { EVERYWHERE, type Scopes } from './scope.ts';
 import type { Chain, Step, StepDraft } from './steps.ts';
+import type { Tap } from './tap.ts';
 import type { Disk, Facts, Interface, Json, Network, Owner, Vmi, Volume } from './types.ts';
 
 export interface Plan {
@@ -53,13 +56,28 @@ function handledKey(
 
 /** Collects one plan while the hooks run. */
 class Draft {
-  readonly pod = new PodTree();
-  readonly domain: Element = { tag: 'domain', attrs: {}, children: [], by: CORE };
+  pod = new PodTree();
+  domain: Element = { tag: 'domain', attrs: {}, children: [], by: CORE };
   readonly chains: Chain[] = [];
   readonly overhead: (Overhead & { by: Owner })[] = [];
   readonly blockers: { reason: string; message: string; by: Owner }[] = [];
   readonly #domainSteps: Step[] = [];
   overheadTotal = 0;
+
+  /** The function that it gives brings the plan back to what it is now. */
+  checkpoint(): () => void {
+    const pod = this.pod.copy();
+    const domain = copyTree(this.domain);
+    const total = this.overheadTotal;
+    const lists: unknown[][] = [this.chains, this.overhead, this.blockers, this.#domainSteps];
+    const lengths = lists.map((list) => list.length);
+    return () => {
+      this.pod = pod;
+      this.domain = domain;
+      this.overheadTotal = total;
+      lists.forEach((list, index) => (list.length = lengths[index] as number));
+    };
+  }
 
   ledger(entry: Overhead, by: Owner): void {
     this.overhead.push({ ...entry, by });
@@ -70,15 +88,15 @@ class Draft {
     if (answer !== undefined && answer !== true) this.blockers.push({ ...answer, by });
   }
 
-  attach(attachment: Attachment, by: Owner, subject: string): Step[] {
+  attach(attachment: Attachment, by: Owner, scopes: Scopes, subject: string): Step[] {
     if (attachment.pod || attachment.compute) {
-      const pod = new PodDraft(this.pod, by);
+      const pod = new PodDraft(this.pod, by, scopes.pod);
       if (attachment.pod) pod.merge(attachment.pod);
       if (attachment.compute) pod.compute(attachment.compute);
     }
     for (const entry of attachment.overhead ?? []) this.ledger(entry, by);
     this.answer(attachment.migratable, by);
-    return (attachment.steps ?? []).map((step) => signed(step, by.plugin, subject));
+    return (attachment.steps ?? []).map((step) => stepOf(step, by.plugin, subject));
   }
 
   chain(phase: Chain['phase'], subject: string, steps: Step[]): void {
@@ -88,12 +106,7 @@ class Draft {
   domainStep(step: StepDraft, by: Owner): void {
     if (this.#domainSteps.length === 0)
       this.chains.push({ phase: 'domain', subject: 'domain', steps: this.#domainSteps });
-    this.#domainSteps.push(signed(step, by.plugin, 'domain'));
-  }
-
-  /** Signs the libvirt fragments that another plugin will put in place. */
-  sign(elements: readonly (Element | undefined)[], by: Owner): void {
-    for (const element of elements) if (element) element.by = by;
+    this.#domainSteps.push(stepOf(step, by.plugin, 'domain'));
   }
 }
 
@@ -123,20 +136,22 @@ class TapInput implements PrepareInput {
 class TapDraft implements PlanDraft {
   readonly #draft: Draft;
   readonly #owner: Owner;
+  readonly #scopes: Scopes;
   #domain: DomainDraft | undefined;
   #pod: PodDraft | undefined;
 
-  constructor(draft: Draft, owner: Owner) {
+  constructor(draft: Draft, { owner, policy }: Tap) {
     this.#draft = draft;
     this.#owner = owner;
+    this.#scopes = policy.scopes;
   }
 
   get domain(): DomainDraft {
-    return (this.#domain ??= new DomainDraft(this.#draft.domain, this.#owner));
+    return (this.#domain ??= new DomainDraft(this.#draft.domain, this.#owner, this.#scopes.domain));
   }
 
   get pod(): PodDraft {
-    return (this.#pod ??= new PodDraft(this.#draft.pod, this.#owner));
+    return (this.#pod ??= new PodDraft(this.#draft.pod, this.#owner, this.#scopes.pod));
   }
 
   overhead(entry: Overhead): void {
@@ -156,7 +171,7 @@ class TapDraft implements PlanDraft {
   }
 }
 
-function signed(step: StepDraft, plugin: string, subject: string): Step {
+function stepOf(step: StepDraft, plugin: string, subject: string): Step {
   return { id: `${plugin}/${subject}/${step.id}`, plugin, action: step.action, args: step.args ?? {} };
 }
 
@@ -165,9 +180,11 @@ function signed(step: StepDraft, plugin: string, subject: string): Step {
  * the same inputs give the same plan. Throws VirtloomError (VL_SOURCE_UNKNOWN, VL_TAP_*, VL_CONFLICT).
  */
 export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
+  freeze(vmi);
+  freeze(facts);
   const draft = new Draft();
   const { name = '', namespace = '', uid = '' } = vmi.metadata;
-  new PodDraft(draft.pod, CORE).merge({
+  new PodDraft(draft.pod, CORE, EVERYWHERE).merge({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
@@ -182,7 +199,8 @@ export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
   const nics = await attachNics(host, draft, vmi, facts);
 
   const source: DraftSource = {
-    for: (owner) => ({ input: new TapInput(vmi, facts, disks, nics, owner), draft: new TapDraft(draft, owner) }),
+    for: (tap) => ({ input: new TapInput(vmi, facts, disks, nics, tap.owner), draft: new TapDraft(draft, tap) }),
+    checkpoint: () => draft.checkpoint(),
   };
   await host.hooks.prepareDomain.first.promise(source);
   await host.hooks.prepareDomain.main.promise(source);
@@ -226,11 +244,19 @@ async function attachDisks(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Pr
     });
     // An ignored failure leaves nothing to attach.
     if (!attachment) continue;
-    draft.chain('disk', subject, draft.attach(attachment, by, subject));
-    if (attachment.disk) draft.sign([attachment.disk.source, attachment.disk.backingStore], by);
-    attached.push({ ...attachment, name: volume.name, spec: disk, volume, volumeIndex: index });
+    draft.chain('disk', subject, draft.attach(attachment, by, host.scopes.get(plugin) as Scopes, subject));
+    const made: AttachedDisk = { ...attachment, name: volume.name, spec: disk, volume, volumeIndex: index };
+    const { backingStore } = attachment.disk ?? {};
+    if (attachment.disk) {
+      made.disk = {
+        ...attachment.disk,
+        source: signed(attachment.disk.source, by),
+        ...(backingStore ? { backingStore: signed(backingStore, by) } : {}),
+      };
+    }
+    attached.push(made);
   }
-  return attached;
+  return freeze(attached);
 }
 
 async function attachNics(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Promise<AttachedNic[]> {
@@ -275,12 +301,18 @@ async function attachNics(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Pro
       result: resultOf(facts, binding.plugin, subject),
     });
     if (!attachment) continue;
-    const steps = [...draft.attach(source, sourceBy, subject), ...draft.attach(attachment, bindingBy, subject)];
-    draft.chain('network', subject, steps);
-    draft.sign(attachment.interface?.children ?? [], bindingBy);
-    attached.push({ ...attachment, name: nic.name, spec: nic, network: found.network, source });
+    draft.chain('network', subject, [
+      ...draft.attach(source, sourceBy, host.scopes.get(from.plugin) as Scopes, subject),
+      ...draft.attach(attachment, bindingBy, host.scopes.get(binding.plugin) as Scopes, subject),
+    ]);
+    const made: AttachedNic = { ...attachment, name: nic.name, spec: nic, network: found.network, source };
+    if (attachment.interface) {
+      const { type, children } = attachment.interface;
+      made.interface = { type, children: children.map((child) => signed(child, bindingBy)) };
+    }
+    attached.push(made);
   }
-  return attached;
+  return freeze(attached);
 }
 
 /** The launcher pod of a plan, ready for the API server. */

@@ -1,5 +1,6 @@
 // The launcher pod under construction: contributions merge, every field is signed, clashes name both sides.
-import { fail } from './errors.ts';
+import { fail, type VirtloomError } from './errors.ts';
+import { into, type Scope } from './scope.ts';
 import type { Owner } from './types.ts';
 
 export type PodPart = { [key: string]: unknown };
@@ -40,6 +41,13 @@ class Signatures {
     return (this.nested[key] ??= new Signatures());
   }
 
+  copy(): Signatures {
+    const copy = new Signatures();
+    Object.assign(copy.leaves, this.leaves);
+    for (const key in this.nested) copy.nested[key] = (this.nested[key] as Signatures).copy();
+    return copy;
+  }
+
   /** Visits this and all that is nested, each with the path and the value it belongs to. */
   visit(path: string, value: unknown, see: (signatures: Signatures, path: string, value: unknown) => void): void {
     see(this, path, value);
@@ -51,8 +59,17 @@ class Signatures {
 
 /** A pod and the tap behind each of its leaves. */
 export class PodTree {
-  readonly value: PodPart = {};
-  readonly signatures = new Signatures();
+  readonly value: PodPart;
+  readonly signatures: Signatures;
+
+  constructor(value: PodPart = {}, signatures = new Signatures()) {
+    this.value = value;
+    this.signatures = signatures;
+  }
+
+  copy(): PodTree {
+    return new PodTree(structuredClone(this.value), this.signatures.copy());
+  }
 
   /** By path, e.g. `spec.containers[name=compute].image`. */
   get owners(): Map<string, Owner> {
@@ -66,20 +83,23 @@ export class PodTree {
 
 /** A writer on the pod, bound to one tap. */
 export class PodDraft {
-  readonly tree: PodTree;
+  readonly #tree: PodTree;
   readonly #by: Owner;
+  readonly #scope: Scope;
 
-  constructor(tree: PodTree, by: Owner) {
-    this.tree = tree;
+  constructor(tree: PodTree, by: Owner, scope: Scope) {
+    this.#tree = tree;
     this.#by = by;
+    this.#scope = scope;
   }
 
   /**
    * Merges a part of a pod: objects field by field, lists by the items' name (mounts by mountPath), other lists as sets;
-   * `command` and `args` whole. Throws VL_CONFLICT where another tap set a leaf to another value.
+   * `command` and `args` whole. Throws VL_CONFLICT where another tap set a leaf to another value, VL_WRITE_UNDECLARED
+   * where the plugin may not write.
    */
   merge(part: PodPart): void {
-    this.#object(this.tree.value, part, this.tree.signatures);
+    this.#object(this.#tree.value, part, this.#tree.signatures, this.#scope);
   }
 
   /** Merges a part of the `compute` container. */
@@ -87,52 +107,73 @@ export class PodDraft {
     this.merge({ spec: { containers: [{ name: 'compute', ...part }] } });
   }
 
-  #object(target: PodPart, source: PodPart, signatures: Signatures): void {
+  #object(target: PodPart, source: PodPart, signatures: Signatures, scope: Scope): void {
     for (const key in source) {
       const value = source[key];
       if (value === undefined) continue;
       // A label may be called `constructor`: what every object has by itself was set by nobody.
       const old = typeof target[key] === 'function' ? undefined : target[key];
+      const here = into(scope, key);
       if (typeof value !== 'object' || value === null) {
         if (old === undefined) {
+          if (here?.whole !== true) throw this.#undeclared(signatures, `.${key}`);
           target[key] = value;
           signatures.leaves[key] = this.#by;
         } else if (old !== value) this.#clash(signatures, key, old, value);
-      } else if (!Array.isArray(value)) {
+        continue;
+      }
+      if (!here) throw this.#undeclared(signatures, `.${key}`);
+      if (!Array.isArray(value)) {
         if (old !== undefined && !isObject(old)) this.#clash(signatures, key, old, value);
-        this.#object((old ?? (target[key] = {})) as PodPart, value as PodPart, signatures.below(key));
+        this.#object((old ?? (target[key] = {})) as PodPart, value as PodPart, signatures.below(key), here);
       } else if (ATOMIC.has(key)) {
         if (old !== undefined && JSON.stringify(old) !== JSON.stringify(value))
           this.#clash(signatures, key, old, value);
-        if (old === undefined) signatures.leaves[key] = this.#by;
+        if (old === undefined) {
+          if (!here.whole) throw this.#undeclared(signatures, `.${key}`);
+          signatures.leaves[key] = this.#by;
+        }
         target[key] = [...(value as unknown[])];
       } else {
         if (old !== undefined && !Array.isArray(old)) this.#clash(signatures, key, old, value);
-        this.#list((old ?? (target[key] = [])) as unknown[], value, signatures.below(key));
+        this.#list((old ?? (target[key] = [])) as unknown[], value, signatures.below(key), here);
       }
     }
   }
 
-  #list(target: unknown[], source: readonly unknown[], signatures: Signatures): void {
+  #list(target: unknown[], source: readonly unknown[], signatures: Signatures, scope: Scope): void {
     for (const item of source) {
       const key = isObject(item) ? keyOf(item) : undefined;
       if (key === undefined || !isObject(item)) {
         const text = JSON.stringify(item);
         if (target.some((old) => JSON.stringify(old) === text)) continue;
+        if (!scope.whole) throw this.#undeclared(signatures, `[${target.length}]`);
         signatures.leaves[target.length] = this.#by;
         target.push(isObject(item) ? structuredClone(item) : item);
         continue;
       }
       const identity = item[key];
+      const here = into(scope, String(identity));
       let index = target.findIndex((old) => isObject(old) && old[key] === identity && keyOf(old) === key);
-      if (index < 0) index = target.push({}) - 1;
-      this.#object(target[index] as PodPart, item, signatures.below(String(index)));
+      if (!here) throw this.#undeclared(signatures, `[${String(identity)}]`);
+      if (index < 0) {
+        index = target.push({ [key]: identity }) - 1;
+        signatures.below(String(index)).leaves[key] = this.#by;
+      }
+      this.#object(target[index] as PodPart, item, signatures.below(String(index)), here);
     }
   }
 
+  /** `leaf`: `.name` in an object, `[name]` in a list. */
+  #undeclared(signatures: Signatures, leaf: string): VirtloomError {
+    const where = `${this.#placeOf(signatures).path}${leaf}`.replace(/^\./, '');
+    return fail('VL_WRITE_UNDECLARED', { where: `pod ${where}`, plugin: this.#by.plugin });
+  }
+
   #clash(signatures: Signatures, key: string, old: unknown, value: unknown): never {
+    const { path, value: parent } = this.#placeOf(signatures);
     throw fail('VL_CONFLICT', {
-      where: `pod ${this.#pathOf(signatures, key)}`,
+      where: `pod ${pathBelow(path, parent, key)}`,
       first: signatures.leaves[key]?.plugin ?? 'another plugin',
       old: JSON.stringify(old),
       second: this.#by.plugin,
@@ -141,10 +182,10 @@ export class PodDraft {
   }
 
   /** Searched for only when there is something to complain about. */
-  #pathOf(wanted: Signatures, leaf: string): string {
-    let found = leaf;
-    this.tree.signatures.visit('', this.tree.value, (at, path, value) => {
-      if (at === wanted) found = pathBelow(path, value, leaf);
+  #placeOf(wanted: Signatures): { path: string; value: unknown } {
+    let found: { path: string; value: unknown } = { path: '', value: undefined };
+    this.#tree.signatures.visit('', this.#tree.value, (at, path, value) => {
+      if (at === wanted) found = { path, value };
     });
     return found;
   }

@@ -1,57 +1,59 @@
 // One tap made safe: a throw, a rejection or a hang becomes a typed error that names plugin and hook.
 import { fail, messageOf, VirtloomError } from './errors.ts';
+import type { Scopes } from './scope.ts';
 import type { Owner } from './types.ts';
 
 export type Done<T> = (error: Error | null, result?: T) => void;
 
+/** What the operator and the host say about a plugin's taps. */
 export interface TapPolicy {
   /** `Ignore` turns a failure into a log line and goes on without the tap. */
   readonly failurePolicy: 'Fail' | 'Ignore';
   /** Milliseconds an asynchronous tap may take. */
   readonly timeoutMs: number;
+  /** Where in pod and domain the plugin may write. */
+  readonly scopes: Scopes;
   /** Told of every failure, also of an ignored one. */
   readonly onFailure: (owner: Owner, error: VirtloomError) => void;
   /** Told of every tap that ran: when it began and ended, in ms of performance.now(), and how it failed if it did. */
-  readonly onTap?: (owner: Owner, began: number, ended: number, error?: VirtloomError) => void;
+  readonly onTap?: ((owner: Owner, began: number, ended: number, error?: VirtloomError) => void) | undefined;
 }
 
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+/** One tap of one plugin. */
+export interface Tap {
+  /** The same object for every call: a signature can be told by it. */
+  readonly owner: Owner;
+  readonly policy: TapPolicy;
+}
+
+export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
-/** `call`, and then `use` on what it gives: a malformed answer is contained like a throw. */
-export function andThen<T, U>(call: () => T | Promise<T>, use: (result: T) => U): () => U | Promise<U> {
-  return () => {
-    const result = call();
-    return isPromise(result) ? result.then(use) : use(result);
-  };
-}
-
 /**
- * Runs `call` and hands its result to `done`; synchronously when the tap is synchronous, which keeps plans fast.
+ * Runs `call(a, b)` and hands its result to `done`; synchronously when the tap is synchronous, which keeps plans fast.
  * Errors: VL_TAP_FAILED, VL_TAP_TIMEOUT; a VirtloomError of the core's own (VL_CONFLICT) passes as it is.
  */
-export function runTap<T>(owner: Owner, policy: TapPolicy, call: () => T | Promise<T>, done: Done<T>): void {
-  const failed = (error: unknown): void => {
-    const typed =
-      error instanceof VirtloomError
-        ? error
-        : fail('VL_TAP_FAILED', { hook: owner.tap, plugin: owner.plugin, cause: messageOf(error) }, error);
-    policy.onFailure(owner, typed);
-    if (policy.failurePolicy === 'Ignore') done(null);
-    else done(typed);
-  };
+export function runTap<A, B, T>(tap: Tap, call: (a: A, b: B) => T | Promise<T>, a: A, b: B, done: Done<T>): void {
+  const { onTap } = tap.policy;
+  const began = onTap ? performance.now() : 0;
   let result: T | Promise<T>;
   try {
-    result = call();
+    result = call(a, b);
   } catch (error) {
-    failed(error);
+    failed(tap, began, error, done);
     return;
   }
-  if (!isPromise(result)) {
-    done(null, result);
+  if (isPromise(result)) {
+    settle(tap, began, result, done);
     return;
   }
+  if (onTap) onTap(tap.owner, began, performance.now());
+  done(null, result);
+}
+
+function settle<T>(tap: Tap, began: number, result: Promise<T>, done: Done<T>): void {
+  const { owner, policy } = tap;
   let over = false;
   const finish = (act: () => void): void => {
     if (over) return;
@@ -59,12 +61,28 @@ export function runTap<T>(owner: Owner, policy: TapPolicy, call: () => T | Promi
     clearTimeout(timer);
     act();
   };
-  const timer = setTimeout(
-    () => finish(() => failed(fail('VL_TAP_TIMEOUT', { hook: owner.tap, plugin: owner.plugin, ms: policy.timeoutMs }))),
-    policy.timeoutMs,
-  );
+  const late = (): void => {
+    const facts = { hook: owner.tap, plugin: owner.plugin, ms: policy.timeoutMs };
+    failed(tap, began, fail('VL_TAP_TIMEOUT', facts), done);
+  };
+  const timer = setTimeout(() => finish(late), policy.timeoutMs);
   result.then(
-    (value) => finish(() => done(null, value)),
-    (error: unknown) => finish(() => failed(error)),
+    (value) =>
+      finish(() => {
+        policy.onTap?.(owner, began, performance.now());
+        done(null, value);
+      }),
+    (error: unknown) => finish(() => failed(tap, began, error, done)),
   );
+}
+
+function failed<T>({ owner, policy }: Tap, began: number, error: unknown, done: Done<T>): void {
+  const typed =
+    error instanceof VirtloomError
+      ? error
+      : fail('VL_TAP_FAILED', { hook: owner.tap, plugin: owner.plugin, cause: messageOf(error) }, error);
+  policy.onTap?.(owner, began, performance.now(), typed);
+  policy.onFailure(owner, typed);
+  if (policy.failurePolicy === 'Ignore') done(null);
+  else done(typed);
 }

@@ -27,6 +27,7 @@ const launcher = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'the least a pod needs',
+  writes: { pod: [''], domain: [''] },
   setup: () => ({
     prepareDomain: ({ vmi }, plan) => {
       if (vmi.metadata.name === 'broken') throw new Error('no such thing');

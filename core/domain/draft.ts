@@ -1,23 +1,62 @@
-// The domain under construction: every write is signed by the tap that makes it, and clashes name both sides.
-import { fail } from '../errors.ts';
+// The domain under construction: every write is signed by the tap that makes it, kept to what its plugin declares, and
+// clashes name both sides.
+import { fail, type VirtloomError } from '../errors.ts';
+import { into, type Scope } from '../scope.ts';
 import type { Owner } from '../types.ts';
-import { type Element, childOf, el } from './element.ts';
+import { type Element, type ReadonlyElement, childOf, el } from './element.ts';
 
-/**
- * A copy to put in the tree, so that a literal may be used again; what others signed before stays theirs.
- * Attributes are shared until somebody adds to them.
- */
-function owned(element: Element, by: Owner): Element {
-  const owner = element.by ?? by;
-  const children: Element[] = [];
-  for (const child of element.children) children.push(owned(child, owner));
-  const fresh: Element = { tag: element.tag, attrs: element.attrs, children, by: owner };
-  if (element.text !== undefined) fresh.text = element.text;
-  if (element.key !== undefined) fresh.key = element.key;
-  return fresh;
+/** An element whose signature is the core's own doing, not something that a plugin wrote into it. */
+class Signed implements Element {
+  readonly tag: string;
+  attrs: Record<string, string>;
+  readonly children: Element[];
+  text: string | undefined;
+  by: Owner;
+  attrBy: Record<string, Owner> | undefined;
+  textBy: Owner | undefined;
+  key: string | undefined;
+
+  constructor(element: Element, children: Element[], by: Owner) {
+    this.tag = element.tag;
+    // Shared until somebody adds to them.
+    this.attrs = element.attrs;
+    this.children = children;
+    this.text = element.text;
+    this.by = by;
+    this.attrBy = undefined;
+    this.textBy = undefined;
+    this.key = element.key;
+  }
 }
 
-function conflict(path: string, old: string, oldBy: Owner | undefined, value: string, by: Owner) {
+/** A copy to put in the tree, so that a literal may be used again; what others signed before stays theirs. */
+export function signed(element: Element, by: Owner): Element {
+  if (typeof element.tag !== 'string' || !Array.isArray(element.children) || typeof element.attrs !== 'object') {
+    throw new TypeError(`${JSON.stringify(element) ?? 'undefined'} is not an element: make it by el()`);
+  }
+  const owner = element instanceof Signed ? element.by : by;
+  const children: Element[] = [];
+  for (const child of element.children) children.push(signed(child, owner));
+  return new Signed(element, children, owner);
+}
+
+/** The whole of a tree again, signatures and all. */
+export function copyTree(element: Element): Element {
+  const { tag, attrs, by, children } = element;
+  const { attrBy, textBy, text, key } = element;
+  return {
+    tag,
+    attrs,
+    children: children.map(copyTree),
+    text,
+    by,
+    attrBy: attrBy && { ...attrBy },
+    textBy,
+    key,
+  };
+}
+
+function conflict(path: string, old: string, oldBy: Owner | undefined, value: string, by: Owner): VirtloomError {
   return fail('VL_CONFLICT', {
     where: path,
     first: oldBy?.plugin ?? 'core',
@@ -25,6 +64,20 @@ function conflict(path: string, old: string, oldBy: Owner | undefined, value: st
     second: by.plugin,
     new: JSON.stringify(value),
   });
+}
+
+function undeclared(path: string, by: Owner): VirtloomError {
+  return fail('VL_WRITE_UNDECLARED', { where: `domain ${path}`, plugin: by.plugin });
+}
+
+/** Throws VL_WRITE_UNDECLARED where `element`, put at `path`, holds something of its own outside of the scope. */
+function permit(element: Element, scope: Scope | undefined, by: Owner, path: string): void {
+  // What an attachment brought was signed when it was attached.
+  if (scope?.whole === true || element instanceof Signed) return;
+  if (!scope) throw undeclared(path, by);
+  for (const name in element.attrs) if (!into(scope, `@${name}`)) throw undeclared(`${path}/@${name}`, by);
+  if (element.text !== undefined) throw undeclared(`${path}/text()`, by);
+  for (const child of element.children) permit(child, into(scope, child.tag), by, `${path}/${child.tag}`);
 }
 
 function mergeInto(target: Element, source: Element, by: Owner, path: string): void {
@@ -49,40 +102,52 @@ function mergeInto(target: Element, source: Element, by: Owner, path: string): v
   for (const child of source.children) {
     const twin = childOf(target, child.tag);
     if (twin) mergeInto(twin, child, by, `${path}/${child.tag}`);
-    else target.children.push(owned(child, by));
+    else target.children.push(signed(child, by));
   }
+}
+
+function below(path: string, tag: string): string {
+  return path === '' ? tag : `${path}/${tag}`;
 }
 
 /** A writer on the domain tree, bound to one tap. */
 export class DomainDraft {
-  readonly root: Element;
+  readonly #root: Element;
   readonly #by: Owner;
+  readonly #scope: Scope;
 
-  constructor(root: Element, by: Owner) {
-    this.root = root;
+  constructor(root: Element, by: Owner, scope: Scope) {
+    this.#root = root;
     this.#by = by;
+    this.#scope = scope;
+  }
+
+  get root(): ReadonlyElement {
+    return this.#root;
   }
 
   /** The element at `path` below the domain (`devices`, `os/bootmenu`), made where it is missing. */
   at(path: string): ElementDraft {
-    let element = this.root;
+    let element = this.#root;
+    let scope: Scope | undefined = this.#scope;
     if (path !== '') {
       for (const tag of path.split('/')) {
+        scope = scope && into(scope, tag);
         let next = childOf(element, tag);
         if (!next) {
-          next = el(tag);
-          next.by = this.#by;
+          if (!scope) throw undeclared(path, this.#by);
+          next = signed(el(tag), this.#by);
           element.children.push(next);
         }
         element = next;
       }
     }
-    return new ElementDraft(element, this.#by, path);
+    return new ElementDraft(element, this.#by, path, scope);
   }
 
   /** Sets attributes of the domain element itself. */
   set(attrs: Record<string, string>): void {
-    mergeInto(this.root, el(this.root.tag, attrs), this.#by, 'domain');
+    this.at('').set(attrs);
   }
 
   /** Merges an element that occurs once below the domain (cpu, os, features, ...). */
@@ -97,43 +162,63 @@ export class DomainDraft {
 
   /** The device with this key (`disk:rootdisk`, `interface:default`), if a tap before this one made it. */
   find(key: string): ElementDraft | undefined {
-    const devices = childOf(this.root, 'devices');
+    const devices = childOf(this.#root, 'devices');
     const element = devices?.children.find((child) => child.key === key);
-    return element && new ElementDraft(element, this.#by, `devices/${element.tag}[${key}]`);
+    if (!element) return undefined;
+    const scope = into(this.#scope, 'devices');
+    return new ElementDraft(element, this.#by, `devices/${element.tag}[${key}]`, scope && into(scope, element.tag));
   }
 }
 
 /** A writer on one element. */
 export class ElementDraft {
-  readonly element: Element;
+  readonly #element: Element;
   readonly #by: Owner;
   readonly #path: string;
+  readonly #scope: Scope | undefined;
 
-  constructor(element: Element, by: Owner, path: string) {
-    this.element = element;
+  constructor(element: Element, by: Owner, path: string, scope: Scope | undefined) {
+    this.#element = element;
     this.#by = by;
     this.#path = path;
+    this.#scope = scope;
+  }
+
+  /** What is there, to read. */
+  get element(): ReadonlyElement {
+    return this.#element;
   }
 
   /** Adds a child beside those there are. */
   add(element: Element): ElementDraft {
-    const child = owned(element, this.#by);
-    this.element.children.push(child);
-    return new ElementDraft(child, this.#by, `${this.#path}/${child.tag}`);
+    const child = signed(element, this.#by);
+    const path = below(this.#path, child.tag);
+    const scope = this.#permit(element, path);
+    this.#element.children.push(child);
+    return new ElementDraft(child, this.#by, path, scope);
   }
 
   /** Merges a child that occurs once: its attributes and children join those there are. */
   merge(element: Element): ElementDraft {
-    const twin = childOf(this.element, element.tag);
+    const twin = childOf(this.#element, element.tag);
     if (!twin) return this.add(element);
-    const path = this.#path === '' ? element.tag : `${this.#path}/${element.tag}`;
+    const path = below(this.#path, element.tag);
+    const scope = this.#permit(element, path);
     mergeInto(twin, element, this.#by, path);
-    return new ElementDraft(twin, this.#by, path);
+    return new ElementDraft(twin, this.#by, path, scope);
   }
 
   /** Sets attributes of this element. */
   set(attrs: Record<string, string>): this {
-    mergeInto(this.element, el(this.element.tag, attrs), this.#by, this.#path);
+    const source = el(this.#element.tag, attrs);
+    permit(source, this.#scope, this.#by, this.#path);
+    mergeInto(this.#element, source, this.#by, this.#path);
     return this;
+  }
+
+  #permit(child: Element, path: string): Scope | undefined {
+    const scope = this.#scope && into(this.#scope, child.tag);
+    permit(child, scope, this.#by, path);
+    return scope;
   }
 }

@@ -9,12 +9,22 @@ export interface Element {
   /** Once in a plan, never changed in place: replaced by a larger one. */
   attrs: Record<string, string>;
   readonly children: Element[];
-  text?: string;
-  by?: Owner;
-  attrBy?: Record<string, Owner>;
-  textBy?: Owner;
+  text?: string | undefined;
+  by?: Owner | undefined;
+  attrBy?: Record<string, Owner> | undefined;
+  textBy?: Owner | undefined;
   /** A name by which other plugins find this element, e.g. `disk:rootdisk`; not in the XML. */
-  key?: string;
+  key?: string | undefined;
+}
+
+/** An element to look at. */
+export interface ReadonlyElement {
+  readonly tag: string;
+  readonly attrs: Readonly<Record<string, string>>;
+  readonly children: readonly ReadonlyElement[];
+  readonly text?: string | undefined;
+  readonly by?: Owner | undefined;
+  readonly key?: string | undefined;
 }
 
 /**
@@ -48,7 +58,9 @@ export function keyed(key: string, element: Element): Element {
 }
 
 /** The first child with this tag. */
-export function childOf(element: Element, tag: string): Element | undefined {
+export function childOf(element: Element, tag: string): Element | undefined;
+export function childOf(element: ReadonlyElement, tag: string): ReadonlyElement | undefined;
+export function childOf(element: ReadonlyElement, tag: string): ReadonlyElement | undefined {
   for (const child of element.children) if (child.tag === tag) return child;
   return undefined;
 }

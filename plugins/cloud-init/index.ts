@@ -23,6 +23,7 @@ export default definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'user data, network data and metadata for the guest, as NoCloud or ConfigDrive',
+  writes: { pod: ['spec.volumes', 'spec.containers[compute].volumeMounts'] },
   api: [
     { path: 'spec.volumes[].cloudInitNoCloud', oneOf: 'source', schema: SOURCE },
     { path: 'spec.volumes[].cloudInitConfigDrive', oneOf: 'source', schema: SOURCE },

@@ -1,5 +1,5 @@
 // The controllers that all plugins' devices need, and free PCIe ports for devices that come later: runs last.
-import { childOf, type DomainDraft, el, type Element, type ElementDraft, type Vmi } from '../../core/index.ts';
+import { childOf, type DomainDraft, el, type ReadonlyElement, type ElementDraft, type Vmi } from '../../core/index.ts';
 import { virtioModel } from './devices.ts';
 import { guestBytes } from './memory.ts';
 
@@ -9,15 +9,17 @@ const MAX_PORTS = 31;
 /** Conventional PCI: they share a bridge, which libvirt adds with a port of its own. */
 const CONVENTIONAL = new Set(['virtio-transitional', 'e1000', 'rtl8139', 'pcnet', 'ne2k_pci', 'i6300esb']);
 
-const busOf = (device: Element): string | undefined => device.attrs['bus'] ?? childOf(device, 'target')?.attrs['bus'];
+const busOf = (device: ReadonlyElement): string | undefined =>
+  device.attrs['bus'] ?? childOf(device, 'target')?.attrs['bus'];
 
-const isOnBus = (device: Element, bus: string): boolean =>
+const isOnBus = (device: ReadonlyElement, bus: string): boolean =>
   (device.tag === 'disk' || device.tag === 'input') && busOf(device) === bus;
 
-const modelOf = (device: Element): string => device.attrs['model'] ?? childOf(device, 'model')?.attrs['type'] ?? '';
+const modelOf = (device: ReadonlyElement): string =>
+  device.attrs['model'] ?? childOf(device, 'model')?.attrs['type'] ?? '';
 
 /** Whether a device takes a PCI address of its own beyond those of the machine. */
-function isPci(device: Element): boolean {
+function isPci(device: ReadonlyElement): boolean {
   const model = modelOf(device);
   switch (device.tag) {
     case 'interface':
@@ -41,7 +43,7 @@ function isPci(device: Element): boolean {
 }
 
 /** KubeVirt's rule: eight ports in all, three of them free, twice that above 2 GiB; and room for four NICs. */
-function freePorts(devices: readonly Element[], guest: number): number {
+function freePorts(devices: readonly ReadonlyElement[], guest: number): number {
   const nics = devices.filter((device) => device.tag === 'interface').length;
   // KubeVirt counts the absent USB controller and an absent balloon too.
   const counted = devices.filter((device) => isPci(device) || device.attrs['model'] === 'none').length;

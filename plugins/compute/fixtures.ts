@@ -85,6 +85,7 @@ export const guestDevices = definePlugin({
   version: '0.0.0',
   core: '^1.0.0',
   summary: 'devices of tests',
+  writes: { pod: [''], domain: [''] },
   api: [
     { path: 'spec.networks[].test', schema: { type: 'object' }, oneOf: 'source' },
     { path: 'spec.domain.devices.interfaces[].test', schema: { type: 'object' }, oneOf: 'binding' },

@@ -11,7 +11,7 @@ import { firmware } from './firmware.ts';
 import { identity } from './identity.ts';
 import { ledger } from './ledger.ts';
 import { memory } from './memory.ts';
-import { pod } from './pod.ts';
+import { pod, POD_WRITES } from './pod.ts';
 import { resources } from './resources.ts';
 import { api } from './schema.ts';
 
@@ -20,6 +20,24 @@ export default definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'CPU, memory, firmware, clock, features, console, VNC and the launcher pod around them',
+  writes: {
+    pod: POD_WRITES,
+    domain: [
+      '@type',
+      'name',
+      'metadata',
+      'memory',
+      'maxMemory',
+      'vcpu',
+      'vcpus',
+      'cpu',
+      'os',
+      'sysinfo',
+      'features',
+      'clock',
+      'devices',
+    ],
+  },
   api,
   setup: () => ({
     admit,

@@ -52,6 +52,20 @@ function annotations(vmi: Vmi): Record<string, string> {
   return out;
 }
 
+/** What of the pod this plugin writes, here and by its resources. */
+export const POD_WRITES = [
+  'metadata.labels',
+  'metadata.annotations',
+  'spec.automountServiceAccountToken',
+  'spec.containers[compute]',
+  'spec.enableServiceLinks',
+  'spec.nodeSelector',
+  'spec.restartPolicy',
+  'spec.securityContext',
+  'spec.terminationGracePeriodSeconds',
+  'spec.volumes',
+];
+
 export function pod(vmi: Vmi, facts: Facts, plan: PlanDraft): void {
   const scratch = Object.entries(SCRATCH);
   const grace = vmi.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;

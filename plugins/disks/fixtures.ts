@@ -17,6 +17,7 @@ export const testVolumes: Plugin = definePlugin({
   version: '0.0.0',
   core: '^1.0.0',
   summary: 'volumes of tests',
+  writes: { pod: [''], domain: [''] },
   api: [
     {
       path: 'spec.volumes[].test',
@@ -49,6 +50,7 @@ export const testFrame: Plugin = definePlugin({
   version: '0.0.0',
   core: '^1.0.0',
   summary: 'a domain around the disks',
+  writes: { pod: [''], domain: [''] },
   setup: () => ({
     prepareDomain(_, plan) {
       plan.domain.set({ type: 'qemu' });

@@ -10,6 +10,7 @@ export default definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'disks, CD-ROM drives and LUNs on virtio, SATA, SCSI or USB',
+  writes: { domain: ['devices/disk', 'iothreads'] },
   api: API,
   setup: () => ({
     admit: admitDisks,

@@ -10,6 +10,7 @@ export default definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'network interfaces: model, MAC address, boot order, addresses, link state, DHCP options',
+  writes: { domain: ['devices/interface'] },
   api: slices,
   setup: () => ({ admit: admitInterfaces, prepareDomain: buildInterfaces }),
 });

@@ -16,6 +16,7 @@ const wire = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'a network and a binding for tests',
+  writes: { pod: [''], domain: [''] },
   api: [
     { path: 'spec.networks[].pod', schema: { type: 'object' }, oneOf: 'source' },
     { path: 'spec.domain.devices.interfaces[].wire', schema: { type: 'object' }, oneOf: 'binding' },

@@ -11,6 +11,7 @@ const interfaces = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'stands in for interfaces',
+  writes: { pod: [''], domain: [''] },
   api: [{ path: 'spec.domain.devices.interfaces[].macAddress', schema: { type: 'string' } }],
   setup: () => ({}),
 });
@@ -19,6 +20,7 @@ const networks = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'stands in for network sources',
+  writes: { pod: [''], domain: [''] },
   api: ['pod', 'other'].map((source) => ({
     path: `spec.networks[].${source}`,
     schema: { type: 'object' },

@@ -14,6 +14,7 @@ const interfaces = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'stands in for interfaces',
+  writes: { pod: [''], domain: [''] },
   api: ['model', 'macAddress'].map((field) => ({ path: `${N}[].${field}`, schema: { type: 'string' } })),
   setup: () => ({
     prepareDomain({ nics }, plan) {
@@ -27,6 +28,7 @@ const network = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'stands in for network-pod',
+  writes: { pod: [''], domain: [''] },
   api: [
     { path: 'spec.networks[].pod', schema: { type: 'object' }, oneOf: 'source' },
     { path: 'spec.networks[].wire', schema: { type: 'object' }, oneOf: 'source' },

@@ -11,6 +11,7 @@ const wire = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'a binding for tests',
+  writes: { pod: [''], domain: [''] },
   api: [{ path: 'spec.domain.devices.interfaces[].wire', schema: { type: 'object' }, oneOf: 'binding' }],
   setup: () => ({ attachNetwork: { bindings: { wire: (input) => (seen.push(input), {}) } } }),
 });
@@ -19,6 +20,7 @@ const interfaces = definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'for tests',
+  writes: { pod: [''], domain: [''] },
   setup: () => ({}),
 });
 const plugins = [networkPod, interfaces, wire];

@@ -9,6 +9,21 @@ export default definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'node selectors, affinity, tolerations, spread, priority, host name and DNS of the pod',
+  writes: {
+    pod: [
+      'metadata.labels[vm.kubevirt.io/name]',
+      'spec.hostname',
+      'spec.subdomain',
+      'spec.nodeSelector',
+      'spec.affinity',
+      'spec.tolerations',
+      'spec.topologySpreadConstraints',
+      'spec.schedulerName',
+      'spec.priorityClassName',
+      'spec.dnsPolicy',
+      'spec.dnsConfig',
+    ],
+  },
   api,
   setup: () => ({
     admit,

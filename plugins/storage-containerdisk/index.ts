@@ -9,6 +9,7 @@ export default definePlugin({
   version: '1.0.0',
   core: '^1.0.0',
   summary: 'disks out of container images, ephemeral',
+  writes: { pod: ['spec.volumes', 'spec.containers', 'spec.initContainers', 'spec.imagePullSecrets'] },
   api: [
     {
       path: 'spec.volumes[].containerDisk',

@@ -26,6 +26,7 @@ const disks: Plugin = definePlugin({
   version: '0.0.0',
   core: '^1.0.0',
   summary: 'disks of tests',
+  writes: { pod: [''], domain: [''] },
   setup: () => ({
     prepareDomain(input, plan) {
       plan.domain.set({ type: 'qemu' });
