@@ -5,7 +5,7 @@ import { el } from './domain/element.ts';
 import { createHost } from './host.ts';
 import type { KubeObject } from './kube/objects.ts';
 import { plan } from './plan.ts';
-import { definePlugin, type Contribution, type Plugin, type Writes } from './plugin.ts';
+import { definePlugin, type Contribution, type Plugin, type PrepareTap, type Writes } from './plugin.ts';
 import { admitFor, planFor, TEST_FACTS, testHost } from './testing.ts';
 import type { Vmi } from './types.ts';
 
@@ -149,15 +149,23 @@ describe('what a plugin is handed', () => {
   it.each<[string, Contribution]>([
     ['the VMI', { prepareDomain: ({ vmi: given }) => void (given.spec.domain.devices = {}) }],
     ['facts', { prepareDomain: ({ facts }) => void Object.assign(facts.cluster, { virtType: 'kvm' }) }],
-    ['another’s disk', { prepareDomain: ({ disks }) => void Object.assign(disks[0]?.disk ?? {}, { type: 'block' }) }],
-    ['another’s XML', { prepareDomain: ({ disks }) => void disks[0]?.disk?.source.children.push(el('x')) }],
-    ['the list of disks', { prepareDomain: ({ disks }) => void (disks as unknown[]).pop() }],
   ])('it cannot change: %s', async (_, contribution) => {
     // As the platform does it: nothing is frozen before the plan.
     const host = testHost([base, guest(contribution)]);
     const given = structuredClone(vmi);
     await expect(plan(host, given, structuredClone(TEST_FACTS))).rejects.toMatchObject({ code: 'VL_TAP_FAILED' });
     expect(given).toEqual(vmi);
+  });
+
+  it.each<[string, PrepareTap]>([
+    ['another’s disk', ({ disks }) => void Object.assign(disks[0]?.disk ?? {}, { type: 'block' })],
+    ['another’s driver', ({ disks }) => void Object.assign(disks[0]?.disk?.driver ?? {}, { cache: 'unsafe' })],
+    ['another’s XML', ({ disks }) => void disks[0]?.disk?.source.children.push(el('x'))],
+    ['another’s attributes', ({ disks }) => void Object.assign(disks[0]?.disk?.source.attrs ?? {}, { file: '/etc' })],
+    ['the list of disks', ({ disks }) => void (disks as unknown[]).pop()],
+  ])('it has a copy of its own of what others attached: %s', async (_, first) => {
+    const plain = await planFor({ plugins: [base], vmi });
+    expect((await planned({ prepareDomain: { first } })).xml).toBe(plain.xml);
   });
 
   it('it cannot change: an object under admission', async () => {

@@ -110,20 +110,51 @@ class Draft {
   }
 }
 
+interface Attached {
+  readonly disks: readonly AttachedDisk[];
+  readonly nics: readonly AttachedNic[];
+}
+
+function diskToHand(attached: AttachedDisk): AttachedDisk {
+  const { disk } = attached;
+  if (!disk) return { ...attached };
+  const copy = { ...disk, driver: { ...disk.driver }, source: copyTree(disk.source) };
+  if (disk.backingStore) copy.backingStore = copyTree(disk.backingStore);
+  return { ...attached, disk: copy };
+}
+
+function nicToHand(attached: AttachedNic): AttachedNic {
+  const nic = { ...attached, source: { ...attached.source } };
+  if (attached.interface) {
+    const { type, children } = attached.interface;
+    nic.interface = { type, children: children.map(copyTree) };
+  }
+  return nic;
+}
+
 /** What one prepareDomain tap sees. */
 class TapInput implements PrepareInput {
   readonly vmi: Vmi;
   readonly facts: Facts;
-  readonly disks: readonly AttachedDisk[];
-  readonly nics: readonly AttachedNic[];
+  readonly #attached: Attached;
   readonly #plugin: string;
+  #disks: AttachedDisk[] | undefined;
+  #nics: AttachedNic[] | undefined;
 
-  constructor(vmi: Vmi, facts: Facts, disks: readonly AttachedDisk[], nics: readonly AttachedNic[], owner: Owner) {
+  constructor(vmi: Vmi, facts: Facts, attached: Attached, owner: Owner) {
     this.vmi = vmi;
     this.facts = facts;
-    this.disks = disks;
-    this.nics = nics;
+    this.#attached = attached;
     this.#plugin = owner.plugin;
+  }
+
+  // A copy for each tap that looks: quicker than freezing, and what a tap does to its own hurts nobody.
+  get disks(): readonly AttachedDisk[] {
+    return (this.#disks ??= this.#attached.disks.map(diskToHand));
+  }
+
+  get nics(): readonly AttachedNic[] {
+    return (this.#nics ??= this.#attached.nics.map(nicToHand));
   }
 
   /** A function of its own, so that a tap may take it out of the input. */
@@ -198,8 +229,9 @@ export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
   const disks = await attachDisks(host, draft, vmi, facts);
   const nics = await attachNics(host, draft, vmi, facts);
 
+  const attached: Attached = { disks, nics };
   const source: DraftSource = {
-    for: (tap) => ({ input: new TapInput(vmi, facts, disks, nics, tap.owner), draft: new TapDraft(draft, tap) }),
+    for: (tap) => ({ input: new TapInput(vmi, facts, attached, tap.owner), draft: new TapDraft(draft, tap) }),
     checkpoint: () => draft.checkpoint(),
   };
   await host.hooks.prepareDomain.first.promise(source);
@@ -246,17 +278,14 @@ async function attachDisks(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Pr
     if (!attachment) continue;
     draft.chain('disk', subject, draft.attach(attachment, by, host.scopes.get(plugin) as Scopes, subject));
     const made: AttachedDisk = { ...attachment, name: volume.name, spec: disk, volume, volumeIndex: index };
-    const { backingStore } = attachment.disk ?? {};
     if (attachment.disk) {
-      made.disk = {
-        ...attachment.disk,
-        source: signed(attachment.disk.source, by),
-        ...(backingStore ? { backingStore: signed(backingStore, by) } : {}),
-      };
+      const { backingStore } = attachment.disk;
+      made.disk = { ...attachment.disk, source: signed(attachment.disk.source, by) };
+      if (backingStore) made.disk = { ...made.disk, backingStore: signed(backingStore, by) };
     }
     attached.push(made);
   }
-  return freeze(attached);
+  return attached;
 }
 
 async function attachNics(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Promise<AttachedNic[]> {
@@ -312,7 +341,7 @@ async function attachNics(host: Host, draft: Draft, vmi: Vmi, facts: Facts): Pro
     }
     attached.push(made);
   }
-  return freeze(attached);
+  return attached;
 }
 
 /** The launcher pod of a plan, ready for the API server. */

@@ -42,18 +42,11 @@ export function signed(element: Element, by: Owner): Element {
 
 /** The whole of a tree again, signatures and all. */
 export function copyTree(element: Element): Element {
-  const { tag, attrs, by, children } = element;
-  const { attrBy, textBy, text, key } = element;
-  return {
-    tag,
-    attrs,
-    children: children.map(copyTree),
-    text,
-    by,
-    attrBy: attrBy && { ...attrBy },
-    textBy,
-    key,
-  };
+  const copy = new Signed(element, element.children.map(copyTree), element.by as Owner);
+  copy.attrs = { ...element.attrs };
+  if (element.attrBy) copy.attrBy = { ...element.attrBy };
+  copy.textBy = element.textBy;
+  return copy;
 }
 
 function conflict(path: string, old: string, oldBy: Owner | undefined, value: string, by: Owner): VirtloomError {
@@ -72,12 +65,14 @@ function undeclared(path: string, by: Owner): VirtloomError {
 
 /** Throws VL_WRITE_UNDECLARED where `element`, put at `path`, holds something of its own outside of the scope. */
 function permit(element: Element, scope: Scope | undefined, by: Owner, path: string): void {
+  if (scope?.whole === true) return;
   // What an attachment brought was signed when it was attached.
-  if (scope?.whole === true || element instanceof Signed) return;
-  if (!scope) throw undeclared(path, by);
-  for (const name in element.attrs) if (!into(scope, `@${name}`)) throw undeclared(`${path}/@${name}`, by);
-  if (element.text !== undefined) throw undeclared(`${path}/text()`, by);
-  for (const child of element.children) permit(child, into(scope, child.tag), by, `${path}/${child.tag}`);
+  if (!(element instanceof Signed)) {
+    if (!scope) throw undeclared(path, by);
+    for (const name in element.attrs) if (!into(scope, `@${name}`)) throw undeclared(`${path}/@${name}`, by);
+    if (element.text !== undefined) throw undeclared(`${path}/text()`, by);
+  }
+  for (const child of element.children) permit(child, scope && into(scope, child.tag), by, `${path}/${child.tag}`);
 }
 
 function mergeInto(target: Element, source: Element, by: Owner, path: string): void {
