@@ -255,7 +255,8 @@ it('every tap that runs is told of, with its time and how it failed', async () =
   });
   const host = createHost([{ plugin: base }, { plugin: failing }], {
     log: testHost([]).log,
-    onTap: ({ plugin, tap }, began, ended, error) => {
+    onTap: ({ plugin, tap }, began, ended, weight, error) => {
+      expect(weight).toBe(1);
       expect(ended).toBeGreaterThanOrEqual(began);
       seen.push(`${plugin} ${tap} ${error?.code ?? 'ok'}`);
     },
@@ -267,4 +268,31 @@ it('every tap that runs is told of, with its time and how it failed', async () =
     'base prepareDomain.main ok',
     'guest prepareDomain.main VL_TAP_FAILED',
   ]);
+});
+
+it('of taps that run thousands of times some are timed, and stand for the rest; every failure is told', async () => {
+  let calls = 0;
+  let failures = 0;
+  let timed = 0;
+  let fails = false;
+  const sometimes = guest({
+    prepareDomain: () => {
+      if (fails) throw new Error('no');
+    },
+  });
+  const host = createHost([{ plugin: base }, { plugin: sometimes }], {
+    log: testHost([]).log,
+    onTap: ({ plugin }, _began, _ended, weight, error) => {
+      if (plugin !== 'guest') return;
+      timed++;
+      calls += weight;
+      if (error) failures++;
+    },
+  });
+  for (let i = 0; i < 4096; i++) await plan(host, vmi, TEST_FACTS);
+  expect(calls).toBe(4096);
+  expect(timed).toBe(256 + (4096 - 256) / 16);
+  fails = true;
+  for (let i = 0; i < 7; i++) await plan(host, vmi, TEST_FACTS).catch(() => undefined);
+  expect(failures).toBe(7);
 });

@@ -32,7 +32,7 @@ export interface DefaultsReport {
 }
 /** Hands each prepareDomain tap a draft that signs with the tap's name and keeps to what its plugin may write. */
 export interface DraftSource {
-  for(tap: Tap): { readonly input: PrepareInput; readonly draft: PlanDraft };
+  turn(tap: Tap): PrepareInput & PlanDraft;
   /** Remembers the plan as it is; the function that it gives brings it back. */
   checkpoint(): () => void;
 }

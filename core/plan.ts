@@ -111,6 +111,9 @@ class Draft {
 }
 
 interface Attached {
+  readonly vmi: Vmi;
+  readonly facts: Facts;
+  readonly draft: Draft;
   readonly disks: readonly AttachedDisk[];
   readonly nics: readonly AttachedNic[];
 }
@@ -132,73 +135,66 @@ function nicToHand(attached: AttachedNic): AttachedNic {
   return nic;
 }
 
-/** What one prepareDomain tap sees. */
-class TapInput implements PrepareInput {
-  readonly vmi: Vmi;
-  readonly facts: Facts;
-  readonly #attached: Attached;
-  readonly #plugin: string;
+/** What one prepareDomain tap sees, and what it writes with; every write is signed with its name. */
+class Turn implements PrepareInput, PlanDraft {
+  readonly #all: Attached;
+  readonly #tap: Tap;
   #disks: AttachedDisk[] | undefined;
   #nics: AttachedNic[] | undefined;
+  #domain: DomainDraft | undefined;
+  #pod: PodDraft | undefined;
 
-  constructor(vmi: Vmi, facts: Facts, attached: Attached, owner: Owner) {
-    this.vmi = vmi;
-    this.facts = facts;
-    this.#attached = attached;
-    this.#plugin = owner.plugin;
+  constructor(all: Attached, tap: Tap) {
+    this.#all = all;
+    this.#tap = tap;
+  }
+
+  get vmi(): Vmi {
+    return this.#all.vmi;
+  }
+
+  get facts(): Facts {
+    return this.#all.facts;
   }
 
   // A copy for each tap that looks: quicker than freezing, and what a tap does to its own hurts nobody.
   get disks(): readonly AttachedDisk[] {
-    return (this.#disks ??= this.#attached.disks.map(diskToHand));
+    return (this.#disks ??= this.#all.disks.map(diskToHand));
   }
 
   get nics(): readonly AttachedNic[] {
-    return (this.#nics ??= this.#attached.nics.map(nicToHand));
+    return (this.#nics ??= this.#all.nics.map(nicToHand));
   }
 
   /** A function of its own, so that a tap may take it out of the input. */
   get result(): (id: string) => Json | undefined {
-    return resultOf(this.facts, this.#plugin, 'domain');
-  }
-}
-
-/** What one prepareDomain tap writes with; every write is signed with its name. */
-class TapDraft implements PlanDraft {
-  readonly #draft: Draft;
-  readonly #owner: Owner;
-  readonly #scopes: Scopes;
-  #domain: DomainDraft | undefined;
-  #pod: PodDraft | undefined;
-
-  constructor(draft: Draft, { owner, policy }: Tap) {
-    this.#draft = draft;
-    this.#owner = owner;
-    this.#scopes = policy.scopes;
+    return resultOf(this.#all.facts, this.#tap.owner.plugin, 'domain');
   }
 
   get domain(): DomainDraft {
-    return (this.#domain ??= new DomainDraft(this.#draft.domain, this.#owner, this.#scopes.domain));
+    const { owner, policy } = this.#tap;
+    return (this.#domain ??= new DomainDraft(this.#all.draft.domain, owner, policy.scopes.domain));
   }
 
   get pod(): PodDraft {
-    return (this.#pod ??= new PodDraft(this.#draft.pod, this.#owner, this.#scopes.pod));
+    const { owner, policy } = this.#tap;
+    return (this.#pod ??= new PodDraft(this.#all.draft.pod, owner, policy.scopes.pod));
   }
 
   overhead(entry: Overhead): void {
-    this.#draft.ledger(entry, this.#owner);
+    this.#all.draft.ledger(entry, this.#tap.owner);
   }
 
   overheadSoFar(): number {
-    return this.#draft.overheadTotal;
+    return this.#all.draft.overheadTotal;
   }
 
   step(step: StepDraft): void {
-    this.#draft.domainStep(step, this.#owner);
+    this.#all.draft.domainStep(step, this.#tap.owner);
   }
 
   migratable(answer: Migratable): void {
-    this.#draft.answer(answer, this.#owner);
+    this.#all.draft.answer(answer, this.#tap.owner);
   }
 }
 
@@ -229,9 +225,9 @@ export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
   const disks = await attachDisks(host, draft, vmi, facts);
   const nics = await attachNics(host, draft, vmi, facts);
 
-  const attached: Attached = { disks, nics };
+  const attached: Attached = { vmi, facts, draft, disks, nics };
   const source: DraftSource = {
-    for: (tap) => ({ input: new TapInput(vmi, facts, attached, tap.owner), draft: new TapDraft(draft, tap) }),
+    turn: (tap) => new Turn(attached, tap),
     checkpoint: () => draft.checkpoint(),
   };
   await host.hooks.prepareDomain.first.promise(source);

@@ -35,7 +35,7 @@ export function registerTaps(
   contribution: Contribution,
   policy: TapPolicy,
 ): void {
-  const tap = (name: string): Tap => ({ owner: { plugin, tap: name }, policy });
+  const tap = (name: string): Tap => ({ owner: { plugin, tap: name }, policy, calls: 0 });
   const { admit, defaultPreset, attachDisk, attachNetwork, prepareDomain, migrate } = contribution;
   if (admit) registerAdmit(hooks, tap('admit'), admit);
   if (defaultPreset) registerDefaults(hooks, tap('defaultPreset'), defaultPreset);
@@ -95,8 +95,8 @@ function defaultsOf(answer: Patch[] | Defaults | void): Defaults {
 
 function registerPrepare(hooks: Hooks, stage: Stage, tap: Tap, prepare: PrepareTap): void {
   const call = (source: DraftSource): void | Promise<void> => {
-    const { input, draft } = source.for(tap);
-    return prepare(input, draft);
+    const turn = source.turn(tap);
+    return prepare(turn, turn);
   };
   const hook = hooks.prepareDomain[stage];
   if (tap.policy.failurePolicy === 'Fail') {
