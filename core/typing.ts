@@ -1,7 +1,7 @@
 // Types that flow from what a plugin declares into its hooks, so that its author never casts. No code here.
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts';
 import type { ApiSlice, MetricDefinition } from './plugin.ts';
-import type { Devices, Disk, DomainSpec, Interface, Network, Vmi, VmiOf, VmiSpec, Volume } from './types.ts';
+import type { Devices, Disk, Interface, Network, Vmi, VmiOf, VmiSpec, Volume } from './types.ts';
 
 /** What a value of this schema looks like; `unknown` where the schema is not known to the compiler. */
 export type ValueOf<S> = string extends keyof S ? unknown : S extends JSONSchema ? FromSchema<S> : unknown;
@@ -43,15 +43,19 @@ export type VmiWith<Api extends readonly ApiSlice[]> = number extends Api['lengt
   ? Vmi
   : VmiOf<GrowAll<VmiSpec, Api>>;
 
-type SpecOf<V extends VmiOf> = V['spec'];
-type DomainOf<V extends VmiOf> = SpecOf<V>['domain'] & DomainSpec;
-type DevicesOf<V extends VmiOf> = NonNullable<DomainOf<V>['devices']> & Devices;
-type Items<T, Fallback> = T extends readonly (infer Item extends Fallback)[] ? Item : Fallback;
+type Items<T, Key extends string, Fallback> = T extends {
+  readonly [K in Key]?: readonly (infer Item extends Fallback)[];
+}
+  ? Item
+  : Fallback;
+type DevicesOf<V extends VmiOf> = V['spec']['domain'] extends { readonly devices?: infer Found }
+  ? NonNullable<Found>
+  : Devices;
 /** An entry of the VMI's list, with the fields that the plugin's slices add. */
-export type VolumeOf<V extends VmiOf> = Items<NonNullable<SpecOf<V>['volumes']>, Volume>;
-export type NetworkOf<V extends VmiOf> = Items<NonNullable<SpecOf<V>['networks']>, Network>;
-export type DiskOf<V extends VmiOf> = Items<NonNullable<DevicesOf<V>['disks']>, Disk>;
-export type InterfaceOf<V extends VmiOf> = Items<NonNullable<DevicesOf<V>['interfaces']>, Interface>;
+export type VolumeOf<V extends VmiOf> = Items<V['spec'], 'volumes', Volume>;
+export type NetworkOf<V extends VmiOf> = Items<V['spec'], 'networks', Network>;
+export type DiskOf<V extends VmiOf> = Items<DevicesOf<V>, 'disks', Disk>;
+export type InterfaceOf<V extends VmiOf> = Items<DevicesOf<V>, 'interfaces', Interface>;
 
 /** The name of a metric's label, as the definition lists them. */
 export type LabelsOf<M extends MetricDefinition> = M extends { readonly labels: readonly (infer L extends string)[] }
