@@ -5,7 +5,8 @@ import { parse } from 'yaml';
 import { applyDefaults } from '../core/admission.ts';
 import { loadConfig } from '../core/config.ts';
 import { toXml } from '../core/domain/xml.ts';
-import { createHost, loadPlugins, type Host, type PluginEntry } from '../core/host.ts';
+import { createHost, type Host, type PluginEntry } from '../core/host.ts';
+import { loadPlugins } from '../core/modules.ts';
 import { plan } from '../core/plan.ts';
 import { definePlugin } from '../core/plugin.ts';
 import type { Facts, Owner, Vmi } from '../core/types.ts';
@@ -47,7 +48,7 @@ async function perSecond(host: Host, vmi: Vmi, xml: boolean): Promise<number> {
 }
 
 const config = await loadConfig(new URL('../virtloom.yaml', import.meta.url).pathname);
-const entries = await loadPlugins(config.plugins);
+const entries = await loadPlugins(config.plugins, config.directory);
 const log = pino({ level: 'silent' });
 // Taps are counted and timed, as they are in the platform.
 const spent = new Map<Owner, { count: number; ms: number }>();

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { loadConfig, type Config } from '../core/config.ts';
-import { createHost, loadPlugins, type Host, type HostOptions } from '../core/host.ts';
+import { createHost, type Host, type HostOptions } from '../core/host.ts';
+import { loadPlugins } from '../core/modules.ts';
 import type { KnownFields } from '../core/schema.ts';
 import { KNOWN_FIELDS } from './paths.ts';
 
@@ -18,7 +19,10 @@ export async function compose(
   options: Pick<HostOptions, 'list'> = {},
 ): Promise<Composed> {
   const config = await loadConfig(configFile);
-  const [entries, known] = await Promise.all([loadPlugins(config.plugins), readFile(KNOWN_FIELDS, 'utf8')]);
+  const [entries, known] = await Promise.all([
+    loadPlugins(config.plugins, config.directory),
+    readFile(KNOWN_FIELDS, 'utf8'),
+  ]);
   const host = createHost(entries, { log, knownFields: JSON.parse(known) as KnownFields, ...options });
   return { config, host };
 }

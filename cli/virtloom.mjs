@@ -8,7 +8,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const OLDEST = 24;
-const MAIN = new URL('./main.ts', import.meta.url);
+/** As it is published, or the source. */
+const MAIN = ['./main.js', './main.ts'].map((file) => new URL(file, import.meta.url)).find((file) => existsSync(file));
 
 /** The Node of the npm package `node`, wherever npm has put it. */
 function bundledNode() {
@@ -26,7 +27,9 @@ if (Number(process.versions.node.split('.')[0]) >= OLDEST) {
 } else {
   const node = bundledNode();
   if (!node) {
-    console.error(`virtloom needs Node ${OLDEST} or newer; this is ${process.version}. Run "npm ci" in its directory.`);
+    console.error(
+      `virtloom needs Node ${OLDEST} or newer; this is ${process.version}. Run "npm ci" in its directory, or "npm install node@${OLDEST}" beside it.`,
+    );
     process.exit(1);
   }
   const child = spawn(node, [fileURLToPath(MAIN), ...process.argv.slice(2)], { stdio: 'inherit' });

@@ -16,6 +16,8 @@ export interface PluginConfig {
 }
 
 export interface Config {
+  /** Where the configuration file is: installed plugins are looked for from there. */
+  readonly directory: string;
   readonly plugins: readonly PluginConfig[];
   /** `auto` starts a guest to see whether hardware virtualization works. */
   readonly useEmulation: 'auto' | boolean;
@@ -84,6 +86,7 @@ export function parseConfig(text: string, file: string): Config {
   }
   const base = dirname(resolve(file));
   return {
+    directory: base,
     useEmulation: raw.useEmulation ?? 'auto',
     insecureRegistries: raw.insecureRegistries ?? [],
     ...(raw.launcherImage === undefined ? {} : { launcherImage: raw.launcherImage }),

@@ -1,12 +1,8 @@
 // The host: plugins loaded, put in order, their taps on the hooks, each contained and signed.
-import { createRequire } from 'node:module';
-import { isAbsolute } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Ajv } from 'ajv';
 import type { Logger } from 'pino';
 import semver from 'semver';
-import type { PluginConfig } from './config.ts';
-import { fail, messageOf, type VirtloomError } from './errors.ts';
+import { fail } from './errors.ts';
 import { createHooks, type Hooks } from './hooks.ts';
 import type { KubeObject, Resource } from './kube/objects.ts';
 import { orderPlugins } from './order.ts';
@@ -62,48 +58,6 @@ export interface Host {
   /** The node side of a step. Throws VL_STEP_UNKNOWN. */
   action(plugin: string, name: string): Promise<Action>;
   readonly log: Logger;
-}
-
-/** Imports the plugins that the configuration lists. Throws VL_PLUGIN_LOAD or VL_PLUGIN_SHAPE. */
-export async function loadPlugins(configs: readonly PluginConfig[]): Promise<PluginEntry[]> {
-  return Promise.all(
-    configs.map(async ({ name, module, ...rest }) => {
-      let loaded: { default?: unknown };
-      try {
-        loaded = (await import(await resolveModule(module))) as { default?: unknown };
-      } catch (error) {
-        throw fail('VL_PLUGIN_LOAD', { plugin: name, module, cause: messageOf(error) }, error);
-      }
-      const plugin = shaped(name, loaded.default);
-      if (plugin.name !== name) {
-        throw fail('VL_PLUGIN_SHAPE', { plugin: name, problem: `its module calls itself "${plugin.name}"` });
-      }
-      return { plugin, ...rest };
-    }),
-  );
-}
-
-/** A plugin as far as the host relies on it. Throws VL_PLUGIN_SHAPE. */
-function shaped(name: string, value: unknown): Plugin {
-  const problem = (text: string): VirtloomError => fail('VL_PLUGIN_SHAPE', { plugin: name, problem: text });
-  if (typeof value !== 'object' || value === null || typeof (value as Plugin).setup !== 'function') {
-    throw problem('its default export is not made by definePlugin()');
-  }
-  const plugin = value as Plugin;
-  for (const key of ['name', 'version', 'core', 'summary'] as const) {
-    if (typeof plugin[key] !== 'string') throw problem(`it does not say its ${key}`);
-  }
-  if (semver.valid(plugin.version) === null) throw problem(`its version "${plugin.version}" is not a semantic version`);
-  if (semver.validRange(plugin.core) === null)
-    throw problem(`core "${plugin.core}" is not a range of semantic versions`);
-  return plugin;
-}
-
-async function resolveModule(module: string): Promise<string> {
-  if (!isAbsolute(module)) return pathToFileURL(createRequire(`${process.cwd()}/`).resolve(module)).href;
-  const { stat } = await import('node:fs/promises');
-  const isFolder = (await stat(module)).isDirectory();
-  return pathToFileURL(isFolder ? `${module}/index.ts` : module).href;
 }
 
 /** Builds the host: checks options, resolves the order, registers every tap. Throws VL_PLUGIN_* and VL_*_CLASH. */
