@@ -58,7 +58,7 @@ const pluginRules = plugins.map((plugin) => ({
 }));
 
 export default tseslint.config(
-  { ignores: ['node_modules/**', '.cache/**', 'coverage/**'] },
+  { ignores: ['node_modules/**', '.cache/**', 'coverage/**', 'dist/**', 'examples/plugins/*/dist/**'] },
   ...tseslint.configs.strict,
   {
     rules: {
