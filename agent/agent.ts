@@ -58,7 +58,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   pods.addIndex('vmi', (pod) => vmiOf(pod).map(({ uid }) => uid));
 
-  const steps = new StepRunner({ action: host.action, scratchDir, log });
+  const steps = new StepRunner({ action: host.action, rewriter: host.rewriter, scratchDir, log });
   const wake = (request: Request): void => controller.enqueue(request);
   const instances = new Instances({
     journalDir: join(stateDir, 'journal'),

@@ -45,13 +45,24 @@ export async function openPlace(container: ContainerProcess, path: string): Prom
   }
 }
 
-/** Connects to a unix socket inside a container. Rejects when the path names anything but a socket of the container's user. */
-export async function connectIn(container: ContainerProcess, path: string, timeoutMs = 10_000): Promise<Socket> {
+/** A handle on a unix socket inside a container. Rejects when the path names anything but a socket of the container's user. */
+export async function openSocket(container: ContainerProcess, path: string): Promise<FileHandle> {
   const place = await openPlace(container, path);
   try {
     const found = await place.stat();
     if (!found.isSocket()) throw new Error(`${path} in the container is not a socket`);
     if (found.uid !== container.uid) throw new Error(`${path} in the container belongs to user ${found.uid}`);
+    return place;
+  } catch (error) {
+    await place.close();
+    throw error;
+  }
+}
+
+/** Connects to a unix socket inside a container. Rejects as openSocket() does. */
+export async function connectIn(container: ContainerProcess, path: string, timeoutMs = 10_000): Promise<Socket> {
+  const place = await openSocket(container, path);
+  try {
     return await openUnixSocket(`/proc/self/fd/${place.fd}`, timeoutMs);
   } finally {
     await place.close();

@@ -2,6 +2,7 @@
 import { appendFile, mkdir, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Json, Step } from '../core/index.ts';
+import type { Chain } from '../core/steps.ts';
 import type { Outcome } from './vmi-status.ts';
 
 export interface JournalOwner {
@@ -17,6 +18,8 @@ type Entry =
   | { readonly begun: Step }
   | { readonly applied: string; readonly result: Json | null }
   | { readonly reverted: string }
+  /** Steps of the guest's later moments; the last entry holds. */
+  | { readonly later: readonly Chain[] }
   /** The guest: `starting` stands before libvirt is asked to, `started` after it did. */
   | { readonly guest: 'starting' | 'started' }
   /** How the guest ended: from here on there is only cleaning up. */
@@ -38,6 +41,7 @@ export class Journal {
   readonly #begun = new Map<string, Begun>();
   #guest: 'none' | 'starting' | 'started' = 'none';
   #ended: Outcome | undefined;
+  #later: readonly Chain[] = [];
   #writes: Promise<void> = Promise.resolve();
 
   private constructor(file: string, owner: JournalOwner) {
@@ -108,6 +112,15 @@ export class Journal {
     return this.#write({ reverted: id });
   }
 
+  /** The steps of a later moment of the guest's, as the plan had them that it was started by. */
+  later(phase: 'started' | 'stopping'): readonly Chain[] {
+    return this.#later.filter((chain) => chain.phase === phase);
+  }
+
+  async keepForLater(chains: readonly Chain[]): Promise<void> {
+    if (chains.length > 0 || this.#later.length > 0) await this.#write({ later: chains });
+  }
+
   guestIs(guest: 'starting' | 'started'): Promise<void> {
     return this.#write({ guest });
   }
@@ -135,6 +148,7 @@ export class Journal {
   #take(entry: Entry): void {
     if ('begun' in entry) this.#begun.set(entry.begun.id, { step: entry.begun, applied: false, result: undefined });
     else if ('reverted' in entry) this.#begun.delete(entry.reverted);
+    else if ('later' in entry) this.#later = entry.later;
     else if ('guest' in entry) this.#guest = entry.guest;
     else if ('ended' in entry) this.#ended = entry.ended;
     else if ('applied' in entry) {

@@ -55,7 +55,7 @@ export class NodeReconciler {
     const phase = vmi.status?.phase ?? '';
     const pod = this.#o.podOf(vmi);
     const instance = await this.#o.instances.of(vmi, pod);
-    if (isFinal(phase)) return instance && this.#clean(instance, signal);
+    if (isFinal(phase)) return instance && this.#clean(vmi, instance, signal);
     if (phase !== 'Scheduled' && phase !== 'Running') return;
     if (!instance) return this.#lost(vmi, pod);
     if (instance.journal.ended) return this.#finish(vmi, instance, instance.journal.ended, signal);
@@ -80,6 +80,11 @@ export class NodeReconciler {
         new Date(),
       ),
     }));
+    await this.#afterStart(vmi, instance, signal);
+  }
+
+  async #afterStart(vmi: Vmi, { journal, container }: Instance, signal: AbortSignal): Promise<void> {
+    await this.#o.steps.apply(journal, journal.later('started'), container, signal, vmi);
   }
 
   /** Running: follow what the guest does. */
@@ -90,6 +95,7 @@ export class NodeReconciler {
     if (instance.journal.guest !== 'started') await instance.journal.guestIs('started');
     const over = endOf(state, instance);
     if (over || !guest) return this.#finish(vmi, instance, over ?? outcomeOf('unknown'), signal);
+    await this.#afterStart(vmi, instance, signal);
     const agent = instance.agentDue ? await this.#askAgent(guest, instance, signal) : 'as before';
     await this.#o.writer.write(vmi, (now) => {
       const conditions = dropCondition(now.status?.conditions, 'Synchronized');
@@ -132,6 +138,8 @@ export class NodeReconciler {
       await guest.destroy();
       return { afterMs: 1_000, why: 'the guest is being destroyed' };
     }
+    const held = await this.#beforeStop(vmi, instance, deadline, signal);
+    if (held) return held;
     if (instance.pressedAt === undefined || Date.now() - instance.pressedAt >= PRESS_AGAIN_MS) {
       if (instance.pressedAt === undefined) {
         this.#o.events.event(vmi, 'Normal', 'ShuttingDown', 'Signaled Graceful Shutdown');
@@ -144,6 +152,26 @@ export class NodeReconciler {
     return { afterMs: Math.min(-late, PRESS_AGAIN_MS), why: 'the guest is shutting down' };
   }
 
+  /** Steps that come before the power button. What fails is tried again; it holds the guest's end up until its deadline. */
+  async #beforeStop(
+    vmi: Vmi,
+    { journal, container }: Instance,
+    deadline: number,
+    signal: AbortSignal,
+  ): Promise<Result> {
+    const chains = journal.later('stopping');
+    if (chains.length === 0) return;
+    const untilThen = AbortSignal.any([signal, AbortSignal.timeout(Math.max(0, deadline - Date.now()))]);
+    try {
+      await this.#o.steps.apply(journal, chains, container, untilThen, vmi);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      await this.#complain(vmi, error);
+      const left = Math.max(0, deadline - Date.now());
+      return { afterMs: Math.min(left, PRESS_AGAIN_MS), why: 'a step before the end of the guest failed' };
+    }
+  }
+
   /** The guest has ended: undo the steps, end the launcher, say how it went; the order survives a crash at any point. */
   async #finish(vmi: Vmi, instance: Instance, outcome: Outcome, signal: AbortSignal): Promise<Result> {
     const { journal } = instance;
@@ -153,7 +181,7 @@ export class NodeReconciler {
       const type = outcome.phase === 'Failed' ? 'Warning' : 'Normal';
       this.#o.events.event(vmi, type, 'Stopped', outcome.message);
     }
-    const unclean = await this.#undo(instance, signal);
+    const unclean = await this.#undo(instance, signal, vmi);
     const written = await this.#writeFinal(vmi, journal.ended ?? outcome);
     if (written && vmi.metadata.deletionTimestamp !== undefined) {
       this.#o.events.event(vmi, 'Normal', 'Deleted', 'Signaled Deletion');
@@ -163,18 +191,18 @@ export class NodeReconciler {
   }
 
   /** Final already: nothing is left to say, only to clean. */
-  async #clean(instance: Instance, signal: AbortSignal): Promise<Result> {
+  async #clean(vmi: Vmi, instance: Instance, signal: AbortSignal): Promise<Result> {
     await instance.destroyGuest(signal);
-    const unclean = await this.#undo(instance, signal);
+    const unclean = await this.#undo(instance, signal, vmi);
     if (unclean) return unclean;
     await this.#o.instances.drop(instance);
   }
 
-  async #undo(instance: Instance, signal: AbortSignal): Promise<Result> {
-    const undone = await this.#o.steps.revert(instance.journal, signal);
+  async #undo(instance: Instance, signal: AbortSignal, vmi: Vmi): Promise<Result> {
+    const undone = await this.#o.steps.revert(instance.journal, signal, vmi);
     await instance.endLauncher(signal);
     // What failed to be undone in a pod that lived may well be undone now that it is gone.
-    if (undone || (await this.#o.steps.revert(instance.journal, signal))) return;
+    if (undone || (await this.#o.steps.revert(instance.journal, signal, vmi))) return;
     return { afterMs: 5_000, why: 'node steps could not be reverted' };
   }
 

@@ -1,8 +1,10 @@
 // A launcher pod as node steps see it: programs in its namespaces, files in its root, with no more rights than needed.
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ExecOptions, Sandbox } from '../core/index.ts';
+import { openSocket } from './container-path.ts';
 import { isAlive } from './container.ts';
 import type { ContainerProcess } from './container.ts';
 import { RUN_ENV, RunError, run } from './run.ts';
@@ -20,6 +22,7 @@ export class PodSandbox implements Sandbox {
   readonly #scratchRoot: string;
   readonly #signal: AbortSignal;
   readonly #scratches: string[] = [];
+  readonly #sockets: FileHandle[] = [];
 
   /** `scratchRoot` is a folder of the agent's own; `signal` ends whatever runs. */
   constructor(container: ContainerProcess, scratchRoot: string, signal: AbortSignal) {
@@ -71,8 +74,15 @@ export class PodSandbox implements Sandbox {
     return folder;
   }
 
-  /** Removes the scratch folders. */
+  async socket(path: string): Promise<string> {
+    const place = await openSocket(this.#container, path);
+    this.#sockets.push(place);
+    return `/proc/self/fd/${place.fd}`;
+  }
+
+  /** Removes the scratch folders, lets go of the sockets. */
   async dispose(): Promise<void> {
+    for (const place of this.#sockets.splice(0)) await place.close();
     for (const folder of this.#scratches.splice(0)) await rm(folder, { recursive: true, force: true });
   }
 

@@ -1,7 +1,7 @@
 // Starts a VMI's guest: node steps and libvirt's own start side by side, then define and start. Safe to begin again anywhere.
 import { arch } from 'node:os';
 import type { Logger } from 'pino';
-import type { EventRecorder, Facts, Vmi } from '../core/index.ts';
+import type { Element, EventRecorder, Facts, Vmi } from '../core/index.ts';
 import { toXml } from '../core/domain/xml.ts';
 import type { Host } from '../core/host.ts';
 import type { Pod } from '../core/launcher-pod.ts';
@@ -62,7 +62,9 @@ export async function startGuest(
   if (journal.guest === 'started') return planned;
   // Left by a start that did not come to its end; its plan need not be today's.
   await guest?.undefine();
-  guest = await Guest.define(connection, toXml(planned.domain));
+  guest = await Guest.define(connection, toXml(await rewriteDomain(context, vmi, planned, instance, signal)));
+  // Whoever ends the guest may have another configuration, or no VMI to plan from.
+  await journal.keepForLater(planned.chains.filter(isLater));
   if (journal.guest === 'none') {
     context.events.event(vmi, 'Normal', 'Created', 'VirtualMachineInstance defined.');
     await journal.guestIs('starting');
@@ -84,10 +86,46 @@ async function applySteps(
 ): Promise<Plan> {
   for (let round = 1; round <= ROUNDS_MAX; round++) {
     const planned = await nodePlan(context, vmi, pod, journal.results);
-    const waiting = planned.chains.filter((chain) => chain.steps.some((step) => !journal.isApplied(step.id)));
+    const waiting = planned.chains.filter(
+      (chain) => !isLater(chain) && chain.steps.some((step) => !journal.isApplied(step.id)),
+    );
     if (waiting.length === 0) return planned;
     const attaching = waiting.filter((chain: Chain) => chain.phase !== 'domain');
-    await context.steps.apply(journal, attaching.length > 0 ? attaching : waiting, container, signal);
+    await context.steps.apply(journal, attaching.length > 0 ? attaching : waiting, container, signal, vmi);
   }
   throw new Error(`the plan still asks for new steps after ${ROUNDS_MAX} rounds`);
+}
+
+const isLater = ({ phase }: Chain): boolean => phase === 'started' || phase === 'stopping';
+
+/** The domain after all rewrites, each change signed and told. */
+async function rewriteDomain(
+  { steps, events, log }: StartContext,
+  vmi: Vmi,
+  planned: Plan,
+  { journal, container }: Instance,
+  signal: AbortSignal,
+): Promise<Element> {
+  let domain = planned.domain;
+  for (const rewrite of planned.rewrites) {
+    const outcome = await steps.rewrite(journal, rewrite, domain, container, signal, vmi);
+    if ('error' in outcome) {
+      log.warn({ vmi: journal.owner, err: outcome.error }, 'rewrite failed; that is ignored');
+      events.event(vmi, 'Warning', 'RewriteIgnored', outcome.error.message);
+      continue;
+    }
+    domain = outcome.domain;
+    if (outcome.changes.length === 0) continue;
+    const { plugin, field } = rewrite.by;
+    log.info({ vmi: journal.owner, plugin, rewrite: rewrite.id, field, changes: outcome.changes }, 'domain rewritten');
+    const who = field === undefined ? plugin : `${plugin} (${field})`;
+    events.event(vmi, 'Normal', 'DomainRewritten', `${who}: ${summary(outcome.changes)}`);
+  }
+  return domain;
+}
+
+/** Kubernetes cuts an event's message at 1024 bytes. */
+function summary(changes: readonly string[]): string {
+  const text = changes.join('; ');
+  return text.length <= 800 ? text : `${text.slice(0, 800)}… (${changes.length} changes)`;
 }

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Action, Json, Step } from '../core/index.ts';
-import type { Chain } from '../core/steps.ts';
+import { el } from '../core/index.ts';
+import type { Action, Json, Rewriter, Step, Vmi } from '../core/index.ts';
+import type { Chain, Rewrite } from '../core/steps.ts';
 import { Journal } from './journal.ts';
 import { StepRunner } from './steps.ts';
 
@@ -15,6 +16,7 @@ let dir: string;
 /** What was done, in order. */
 let done: string[];
 let actions: Record<string, Action>;
+let rewrites: Record<string, Rewriter>;
 let runner: StepRunner;
 const signal = new AbortController().signal;
 const journals = () => join(dir, 'journal');
@@ -48,8 +50,10 @@ beforeEach(() => {
       revert: async (_context, _args, result) => void done.push(`-fail${result === undefined ? '?' : ''}`),
     },
   };
+  rewrites = {};
   runner = new StepRunner({
     action: async (_plugin, name) => actions[name] as Action,
+    rewriter: async (_plugin, name) => rewrites[name] as Rewriter,
     scratchDir: join(dir, 'scratch'),
     log: pino({ level: 'silent' }),
   });
@@ -144,6 +148,25 @@ describe('the step runner', () => {
     expect(readdirSync(join(dir, 'scratch'))).toEqual([]);
   });
 
+  it('goes on without a step that may fail, forwards and back, and does it once', async () => {
+    const journal = await open();
+    actions['shaky'] = {
+      apply: async () => {
+        done.push('+shaky');
+        throw new Error('no luck');
+      },
+      revert: async () => {
+        throw new Error('no luck either');
+      },
+    };
+    const chains = [chain('disk', { ...step('s', 'shaky'), failurePolicy: 'Ignore' }, n('a'))];
+    await runner.apply(journal, chains, CONTAINER, signal);
+    await runner.apply(journal, chains, CONTAINER, signal);
+    expect(done).toEqual(['+shaky', '+a']);
+    expect(await runner.revert(journal, signal)).toBe(true);
+    expect(journal.toRevert).toEqual([]);
+  });
+
   it('does nothing once it is told to stop', async () => {
     const aborted = AbortSignal.abort(new Error('stopping'));
     await expect(runner.apply(await open(), [chain('disk', n('a'))], CONTAINER, aborted)).rejects.toThrow('stopping');
@@ -151,7 +174,61 @@ describe('the step runner', () => {
   });
 });
 
+describe('a rewrite', () => {
+  const by = { plugin: 'p', tap: 'prepareDomain.main', field: 'Plugin/x' };
+  const domain = () => el('domain', { type: 'kvm' }, el('name', {}, 'a'));
+  const vmi = { metadata: { name: 'vm' }, spec: { domain: {} } } as Vmi;
+  const rewrite = (more: Partial<Rewrite> = {}): Rewrite => ({ ...step('p/rewrite/r', 'r', { n: 1 }), by, ...more });
+  const run = async (one: Rewrite) => runner.rewrite(await open(), one, domain(), CONTAINER, signal, vmi);
+
+  it('is given the whole domain, and what it changed is signed by it', async () => {
+    rewrites['r'] = async ({ object }, args, xml) => {
+      expect(object).toBe(vmi);
+      expect(args).toEqual({ n: 1 });
+      return xml.replace('</name>', '</name><title>t</title>');
+    };
+    expect(await run(rewrite())).toEqual({
+      domain: expect.objectContaining({
+        children: [
+          expect.objectContaining({ tag: 'name', by: undefined }),
+          expect.objectContaining({ tag: 'title', text: 't', by }),
+        ],
+      }),
+      changes: ['title added'],
+    });
+  });
+
+  it.each([
+    ['throws', async () => Promise.reject(new Error('no luck')), 'no luck'],
+    ['gives malformed XML', async () => '<domain>', 'not a well-formed document'],
+    ['gives something else', async () => '<network/>', 'its root is <network>, not <domain>'],
+    ['gives nothing', async () => '', 'not a well-formed document'],
+  ] satisfies [string, Rewriter, string][])('that %s is an error that names plugin and hook', async (_, how, cause) => {
+    rewrites['r'] = how;
+    await expect(run(rewrite())).rejects.toMatchObject({
+      code: 'VL_REWRITE_FAILED',
+      message: expect.stringMatching(/^rewrite p\/rewrite\/r \(Plugin\/x\) of plugin "p" of the domain failed: /),
+    });
+    await expect(run(rewrite())).rejects.toThrow(cause);
+    // And where it may fail, it is told.
+    expect(await run(rewrite({ failurePolicy: 'Ignore' }))).toEqual({
+      error: expect.objectContaining({ code: 'VL_REWRITE_FAILED' }),
+    });
+  });
+});
+
 describe('a journal', () => {
+  it("keeps the steps of the guest's later moments, the last plan's", async () => {
+    const journal = await open();
+    await journal.keepForLater([]);
+    expect(readFileSync(join(journals(), 'uid-1.jsonl'), 'utf8')).not.toContain('later');
+    await journal.keepForLater([chain('started', n('a')), chain('stopping', n('b'))]);
+    await journal.keepForLater([chain('stopping', n('c'))]);
+    const [again] = await Journal.loadAll(journals());
+    expect(again?.later('started')).toEqual([]);
+    expect(again?.later('stopping')).toEqual([chain('stopping', n('c'))]);
+  });
+
   it('survives a line that was cut off', async () => {
     const journal = await open();
     await runner.apply(journal, [chain('disk', n('a'))], CONTAINER, signal);

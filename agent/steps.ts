@@ -1,8 +1,10 @@
 // Applies a plan's node steps, chains side by side, and reverts them, each journalled before it is done.
 import type { Logger } from 'pino';
 import { fail, messageOf } from '../core/index.ts';
-import type { Action, Step } from '../core/index.ts';
-import type { Chain } from '../core/steps.ts';
+import type { Action, Element, Rewriter, Step, Vmi } from '../core/index.ts';
+import { rewritten } from '../core/domain/rewritten.ts';
+import { toXml } from '../core/domain/xml.ts';
+import type { Chain, Rewrite } from '../core/steps.ts';
 import { findContainer, isAlive } from './container.ts';
 import type { ContainerProcess } from './container.ts';
 import type { Journal } from './journal.ts';
@@ -11,6 +13,7 @@ import { PodSandbox } from './sandbox.ts';
 export interface StepRunnerOptions {
   /** The node side of a step; throws where there is none. */
   readonly action: (plugin: string, name: string) => Promise<Action>;
+  readonly rewriter: (plugin: string, name: string) => Promise<Rewriter>;
   /** A folder of the agent's own for scratch space. */
   readonly scratchDir: string;
   readonly log: Logger;
@@ -32,28 +35,64 @@ export class StepRunner {
     chains: readonly Chain[],
     container: ContainerProcess,
     signal: AbortSignal,
+    object?: Vmi,
   ): Promise<void> {
     const ends = await Promise.allSettled(
       chains.map(async (chain) => {
-        for (const step of chain.steps) await this.#apply(journal, step, container, signal);
+        for (const step of chain.steps) await this.#apply(journal, step, container, signal, object);
       }),
     );
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed) throw failed.reason;
   }
 
+  /**
+   * Has one rewrite change the domain; what changed is signed by it. The error where it failed and may. Throws
+   * VL_REWRITE_FAILED, also for XML that cannot be read.
+   */
+  async rewrite(
+    journal: Journal,
+    { by, ...step }: Rewrite,
+    domain: Element,
+    container: ContainerProcess,
+    signal: AbortSignal,
+    object: Vmi,
+  ): Promise<{ domain: Element; changes: readonly string[] } | { error: Error }> {
+    signal.throwIfAborted();
+    const sandbox = this.#sandbox(container, signal);
+    const log = this.#logOf(step);
+    try {
+      const rewriter = await this.#o.rewriter(step.plugin, step.action);
+      const xml = await rewriter({ vmi: journal.owner, object, sandbox, signal, log }, step.args, toXml(domain));
+      return rewritten(domain, xml, by);
+    } catch (error) {
+      signal.throwIfAborted();
+      const where = by.field === undefined ? step.id : `${step.id} (${by.field})`;
+      const typed = fail('VL_REWRITE_FAILED', { step: where, plugin: step.plugin, cause: messageOf(error) }, error);
+      if (step.failurePolicy !== 'Ignore') throw typed;
+      return { error: typed };
+    } finally {
+      await sandbox.dispose();
+    }
+  }
+
   /** Reverts everything in the journal, last first. True when all is undone; what failed stays in the journal. */
-  async revert(journal: Journal, signal: AbortSignal): Promise<boolean> {
+  async revert(journal: Journal, signal: AbortSignal, object?: Vmi): Promise<boolean> {
     const container = await findContainer(journal.owner.containerId);
     let done = true;
     for (const { step, result } of journal.toRevert) {
       const sandbox = container && (await isAlive(container)) ? this.#sandbox(container, signal) : undefined;
       try {
         const action = await this.#o.action(step.plugin, step.action);
-        const context = { vmi: journal.owner, sandbox, signal, log: this.#logOf(step) };
+        const context = { vmi: journal.owner, object, sandbox, signal, log: this.#logOf(step) };
         await action.revert?.(context, step.args, result);
         await journal.reverted(step.id);
       } catch (error) {
+        if (step.failurePolicy === 'Ignore' && !signal.aborted) {
+          this.#logOf(step).warn({ err: error }, 'step could not be reverted; that is ignored');
+          await journal.reverted(step.id);
+          continue;
+        }
         // What lived in the pod went with it, whatever the step says.
         if (container && !(await isAlive(container))) continue;
         done = false;
@@ -65,7 +104,13 @@ export class StepRunner {
     return done;
   }
 
-  async #apply(journal: Journal, step: Step, container: ContainerProcess, signal: AbortSignal): Promise<void> {
+  async #apply(
+    journal: Journal,
+    step: Step,
+    container: ContainerProcess,
+    signal: AbortSignal,
+    object: Vmi | undefined,
+  ): Promise<void> {
     if (journal.isApplied(step.id)) return;
     signal.throwIfAborted();
     const action = await this.#o.action(step.plugin, step.action);
@@ -73,10 +118,16 @@ export class StepRunner {
     try {
       await journal.begin(step);
       const begin = performance.now();
-      const result = await action.apply({ vmi: journal.owner, sandbox, signal, log: this.#logOf(step) }, step.args);
+      const context = { vmi: journal.owner, object, sandbox, signal, log: this.#logOf(step) };
+      const result = await action.apply(context, step.args);
       await journal.applied(step.id, result ?? undefined);
       this.#logOf(step).debug({ ms: Math.round(performance.now() - begin) }, 'step applied');
     } catch (error) {
+      if (step.failurePolicy === 'Ignore' && !signal.aborted) {
+        this.#logOf(step).warn({ err: error }, 'step failed; that is ignored');
+        await journal.applied(step.id, undefined);
+        return;
+      }
       throw fail('VL_STEP_FAILED', { step: step.id, plugin: step.plugin, cause: messageOf(error) }, error);
     } finally {
       await sandbox.dispose();

@@ -10,7 +10,7 @@ import { CORE_API } from './plugin.ts';
 import type { Command, ControllerContext, KindDefinition, Plugin, Read, Verb } from './plugin.ts';
 import type { Controller } from './kube/controller.ts';
 import { FieldTable, type KnownFields } from './schema.ts';
-import type { Action } from './steps.ts';
+import type { Action, NodeSide, Rewriter } from './steps.ts';
 import { uncollected, type MetricsOfPlugin } from './metrics.ts';
 import { registerTaps } from './register.ts';
 import { scopesOf, type Scopes } from './scope.ts';
@@ -57,6 +57,8 @@ export interface Host {
   readonly controllers: readonly ((context: ControllerContext) => Controller[])[];
   /** The node side of a step. Throws VL_STEP_UNKNOWN. */
   action(plugin: string, name: string): Promise<Action>;
+  /** The node side of a rewrite. Throws VL_STEP_UNKNOWN. */
+  rewriter(plugin: string, name: string): Promise<Rewriter>;
   readonly log: Logger;
 }
 
@@ -111,7 +113,16 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
     if (contribution.controllers) controllers.push(contribution.controllers);
   }
 
-  const actions = new Map<string, Promise<{ readonly actions: { readonly [name: string]: Action } }>>();
+  const sides = new Map<string, Promise<NodeSide>>();
+  /** What `pick` finds in the plugin's node side, which is loaded once. */
+  const nodeSide = async <T>(name: string, plugin: string, pick: (side: NodeSide) => T | undefined): Promise<T> => {
+    const load = byName.get(plugin)?.plugin.actions;
+    let side = sides.get(plugin);
+    if (!side && load) sides.set(plugin, (side = load()));
+    const found = side && pick(await side);
+    if (!found) throw fail('VL_STEP_UNKNOWN', { step: name, action: name, plugin });
+    return found;
+  };
   return {
     plugins,
     hooks,
@@ -125,16 +136,8 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
     migrates,
     controllers,
     log: options.log,
-    async action(pluginName, name) {
-      const plugin = byName.get(pluginName)?.plugin;
-      const unknown = () => fail('VL_STEP_UNKNOWN', { step: name, action: name, plugin: pluginName });
-      if (!plugin?.actions) throw unknown();
-      let module = actions.get(pluginName);
-      if (!module) actions.set(pluginName, (module = plugin.actions()));
-      const action = (await module).actions[name];
-      if (!action) throw unknown();
-      return action;
-    },
+    action: (plugin, name) => nodeSide(name, plugin, ({ actions }) => actions[name]),
+    rewriter: (plugin, name) => nodeSide(name, plugin, ({ rewrites }) => rewrites?.[name]),
   };
 }
 

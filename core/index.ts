@@ -46,7 +46,17 @@ export type {
   Verdict,
   Writes,
 } from './plugin.ts';
-export type { Action, ExecOptions, Sandbox, Step, StepContext, StepDraft } from './steps.ts';
+export type {
+  Action,
+  ExecOptions,
+  NodeSide,
+  RewriteDraft,
+  Rewriter,
+  Sandbox,
+  Step,
+  StepContext,
+  StepDraft,
+} from './steps.ts';
 export type {
   Cause,
   CauseReason,

@@ -18,7 +18,7 @@ import type {
 } from './plugin.ts';
 import { PodDraft, PodTree } from './pod.ts';
 import { EVERYWHERE, type Scopes } from './scope.ts';
-import type { Chain, Step, StepDraft } from './steps.ts';
+import type { Chain, Rewrite, RewriteDraft, Step, StepDraft } from './steps.ts';
 import type { Tap } from './tap.ts';
 import type { Disk, Facts, Interface, Json, Network, Owner, Vmi, Volume } from './types.ts';
 
@@ -29,6 +29,8 @@ export interface Plan {
   readonly domain: Element;
   /** Node steps, in chains. */
   readonly chains: readonly Chain[];
+  /** What is done to the domain on the node when it is complete, in order. */
+  readonly rewrites: readonly Rewrite[];
   /** The memory ledger: what the pod needs besides the guest's own memory. */
   readonly overhead: readonly (Overhead & { readonly by: Owner })[];
   /** Everything that speaks against a live migration. */
@@ -37,6 +39,7 @@ export interface Plan {
 }
 
 const CORE: Owner = { plugin: 'core', tap: 'plan' };
+type DomainPhase = Exclude<Chain['phase'], 'disk' | 'network'>;
 
 /** The one key of `item`, besides its name, that `known` has a plugin for. */
 function handledKey(
@@ -59,9 +62,10 @@ class Draft {
   pod = new PodTree();
   domain: Element = { tag: 'domain', attrs: {}, children: [], by: CORE };
   readonly chains: Chain[] = [];
+  readonly rewrites: Rewrite[] = [];
   readonly overhead: (Overhead & { by: Owner })[] = [];
   readonly blockers: { reason: string; message: string; by: Owner }[] = [];
-  readonly #domainSteps: Step[] = [];
+  readonly #domainSteps: { readonly [phase in DomainPhase]: Step[] } = { domain: [], started: [], stopping: [] };
   overheadTotal = 0;
 
   /** The function that it gives brings the plan back to what it is now. */
@@ -69,7 +73,8 @@ class Draft {
     const pod = this.pod.copy();
     const domain = copyTree(this.domain);
     const total = this.overheadTotal;
-    const lists: unknown[][] = [this.chains, this.overhead, this.blockers, this.#domainSteps];
+    const steps = Object.values(this.#domainSteps);
+    const lists: unknown[][] = [this.chains, this.rewrites, this.overhead, this.blockers, ...steps];
     const lengths = lists.map((list) => list.length);
     return () => {
       this.pod = pod;
@@ -96,7 +101,13 @@ class Draft {
     }
     for (const entry of attachment.overhead ?? []) this.ledger(entry, by);
     this.answer(attachment.migratable, by);
-    return (attachment.steps ?? []).map((step) => stepOf(step, by.plugin, subject));
+    const now: Step[] = [];
+    for (const step of attachment.steps ?? []) {
+      const made = stepOf(step, by.plugin, subject);
+      if (step.at) this.chain(step.at, subject, [made]);
+      else now.push(made);
+    }
+    return now;
   }
 
   chain(phase: Chain['phase'], subject: string, steps: Step[]): void {
@@ -104,9 +115,15 @@ class Draft {
   }
 
   domainStep(step: StepDraft, by: Owner): void {
-    if (this.#domainSteps.length === 0)
-      this.chains.push({ phase: 'domain', subject: 'domain', steps: this.#domainSteps });
-    this.#domainSteps.push(stepOf(step, by.plugin, 'domain'));
+    const phase = step.at ?? 'domain';
+    const steps = this.#domainSteps[phase];
+    if (steps.length === 0) this.chains.push({ phase, subject: 'domain', steps });
+    steps.push(stepOf(step, by.plugin, 'domain'));
+  }
+
+  rewrite({ field, ...rewrite }: RewriteDraft, by: Owner): void {
+    const owner = field === undefined ? by : { ...by, field };
+    this.rewrites.push({ ...stepOf(rewrite, by.plugin, 'rewrite'), by: owner });
   }
 }
 
@@ -193,13 +210,18 @@ class Turn implements PrepareInput, PlanDraft {
     this.#all.draft.domainStep(step, this.#tap.owner);
   }
 
+  rewrite(rewrite: RewriteDraft): void {
+    this.#all.draft.rewrite(rewrite, this.#tap.owner);
+  }
+
   migratable(answer: Migratable): void {
     this.#all.draft.answer(answer, this.#tap.owner);
   }
 }
 
 function stepOf(step: StepDraft, plugin: string, subject: string): Step {
-  return { id: `${plugin}/${subject}/${step.id}`, plugin, action: step.action, args: step.args ?? {} };
+  const made: Step = { id: `${plugin}/${subject}/${step.id}`, plugin, action: step.action, args: step.args ?? {} };
+  return step.failurePolicy === 'Ignore' ? { ...made, failurePolicy: 'Ignore' } : made;
 }
 
 /**
@@ -240,6 +262,7 @@ export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
     pod: draft.pod,
     domain: draft.domain,
     chains: draft.chains,
+    rewrites: draft.rewrites,
     overhead: draft.overhead,
     blockers: draft.blockers,
     nics,

@@ -8,7 +8,7 @@ import type { KubeObject, Resource } from './kube/objects.ts';
 import type { DomainDraft } from './domain/draft.ts';
 import type { Element } from './domain/element.ts';
 import type { PodDraft, PodPart } from './pod.ts';
-import type { Action, StepDraft } from './steps.ts';
+import type { NodeSide, RewriteDraft, StepDraft } from './steps.ts';
 import type { DiskOf, InterfaceOf, LabelsOf, NetworkOf, OptionsOf, VmiWith, VolumeOf } from './typing.ts';
 import type { Cause, Facts, Json, Vmi, VmiOf } from './types.ts';
 
@@ -191,6 +191,8 @@ export interface PlanDraft {
   /** MiB so far, of all plugins: whole in stage `last`. */
   overheadSoFar(): number;
   step(step: StepDraft): void;
+  /** Has the domain rewritten on the node when all is in it, after the rewrites asked for before. */
+  rewrite(rewrite: RewriteDraft): void;
   /** Says that, or why not, the VM can be live-migrated. */
   migratable(answer: Migratable): void;
 }
@@ -392,7 +394,7 @@ export interface Plugin {
   readonly api?: readonly ApiSlice[];
   readonly metrics?: MetricDefinitions;
   /** Node side of its steps, loaded only where steps run. */
-  readonly actions?: () => Promise<{ readonly actions: { readonly [name: string]: Action } }>;
+  readonly actions?: () => Promise<NodeSide>;
   setup(host: PluginHost, options: { readonly [key: string]: unknown }): Contribution;
 }
 

@@ -1,6 +1,6 @@
 // Node steps: what touches a machine, as data in the plan and as actions in the plugins.
 import type { Logger } from 'pino';
-import type { Json } from './types.ts';
+import type { Json, Owner, Vmi } from './types.ts';
 
 /** A step of a plan. Pure data, so that a journal can revert it when the VM's object and its plan are long gone. */
 export interface Step {
@@ -10,12 +10,17 @@ export interface Step {
   /** The name of one of the plugin's actions. */
   readonly action: string;
   readonly args: { readonly [key: string]: Json };
+  /** `Ignore`: a failure is told and the VM goes on without the step. */
+  readonly failurePolicy?: 'Ignore';
 }
 
 /** Steps of one disk, NIC or tap: run one after the other. Chains run beside each other. */
 export interface Chain {
-  /** `disk`, `network`: run side by side, before the domain is defined; `domain`: after those. */
-  readonly phase: 'disk' | 'network' | 'domain';
+  /**
+   * `disk`, `network`: run side by side, before the domain is defined; `domain`: after those. `started`: once the guest
+   * runs; `stopping`: when it is told to end, before it is.
+   */
+  readonly phase: 'disk' | 'network' | 'domain' | 'started' | 'stopping';
   readonly subject: string;
   readonly steps: readonly Step[];
 }
@@ -25,6 +30,21 @@ export interface StepDraft {
   readonly id: string;
   readonly action: string;
   readonly args?: { readonly [key: string]: Json };
+  /** When: before the guest starts unless told. */
+  readonly at?: 'started' | 'stopping';
+  /** What a failure does to the VM: `Fail` unless told. */
+  readonly failurePolicy?: 'Fail' | 'Ignore';
+}
+
+/** What is done to the finished domain before it is defined: one of the plugin's rewrites gets it as XML, and gives it back. */
+export interface Rewrite extends Step {
+  readonly by: Owner;
+}
+
+/** A rewrite as a tap writes it down. */
+export interface RewriteDraft extends Omit<StepDraft, 'at'> {
+  /** What of the manifest or of the cluster asks for it; the changes that it makes are signed with it. */
+  readonly field?: string;
 }
 
 export interface ExecOptions {
@@ -57,10 +77,17 @@ export interface Sandbox {
   remove(path: string): Promise<void>;
   /** An empty folder on the agent's side, removed after the step. */
   scratch(): Promise<string>;
+  /**
+   * A path on the agent's side that leads to a unix socket in the container, for connect(2), until the step is over.
+   * Rejects for anything but a socket of the container's user.
+   */
+  socket(path: string): Promise<string>;
 }
 
 export interface StepContext {
   readonly vmi: { readonly namespace: string; readonly name: string; readonly uid: string };
+  /** The VMI as the agent last saw it; undefined when it is gone. */
+  readonly object?: Vmi | undefined;
   readonly sandbox: Sandbox;
   readonly signal: AbortSignal;
   readonly log: Logger;
@@ -78,4 +105,13 @@ export interface Action {
     args: { readonly [key: string]: Json },
     result: Json | undefined,
   ): Promise<void>;
+}
+
+/** What a rewrite does: gives the domain's XML back as it shall be. Runs again each time that the domain is defined. */
+export type Rewriter = (context: StepContext, args: { readonly [key: string]: Json }, xml: string) => Promise<string>;
+
+/** A plugin's node side, by the names that its steps and rewrites give. */
+export interface NodeSide {
+  readonly actions: { readonly [name: string]: Action };
+  readonly rewrites?: { readonly [name: string]: Rewriter };
 }

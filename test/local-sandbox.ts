@@ -1,7 +1,7 @@
 // A Sandbox for tests of node steps: a root of its own with the host's programs, entered as an ordinary user.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
@@ -113,6 +113,12 @@ export class LocalSandbox implements Sandbox {
     return folder;
   }
 
+  /** Without the agent's care for symlinks and owners: that has tests of its own. */
+  async socket(path: string): Promise<string> {
+    await access(this.root + path);
+    return this.root + path;
+  }
+
   async stop(): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null) {
       const gone = once(this.#process, 'exit');
@@ -164,5 +170,6 @@ export function killedAt(sandbox: Sandbox, n: number, when: 'before' | 'after'):
     writeFile: (path, data, mode) => guard(() => sandbox.writeFile(path, data, mode)),
     remove: (path) => guard(() => sandbox.remove(path)),
     scratch: () => sandbox.scratch(),
+    socket: (path) => guard(() => sandbox.socket(path)),
   };
 }

@@ -82,6 +82,10 @@ export class LocalSandbox implements Sandbox {
     return Promise.reject(new Error('not in this sandbox'));
   }
 
+  socket(): Promise<string> {
+    return Promise.reject(new Error('not in this sandbox'));
+  }
+
   get context(): StepContext {
     return {
       vmi: { namespace: 'default', name: 'testvm', uid: 'c0ffee' },
