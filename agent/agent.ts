@@ -11,6 +11,7 @@ import { Informer } from '../core/kube/informer.ts';
 import { controllerOf } from '../core/kube/objects.ts';
 import { LAUNCHER_LABELS, isOver } from '../core/launcher-pod.ts';
 import type { Pod } from '../core/launcher-pod.ts';
+import { fromClient } from '../core/reads.ts';
 import { NODE_LABEL } from '../core/reconcile.ts';
 import { VMI_KIND, VMIS } from '../core/vmi-kind.ts';
 import { announce } from './announce.ts';
@@ -79,6 +80,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     instances,
     nodeName,
     cluster,
+    objects: fromClient(client),
     log,
     events: options.events ?? new EventRecorder(client, 'virt-handler', { log }),
     writer: new VmiWriter(client, vmis),

@@ -1,11 +1,12 @@
 // Starts a VMI's guest: node steps and libvirt's own start side by side, then define and start. Safe to begin again anywhere.
 import { arch } from 'node:os';
 import type { Logger } from 'pino';
-import type { Element, EventRecorder, Facts, Vmi } from '../core/index.ts';
+import type { Element, EventRecorder, Facts, KubeObject, Vmi } from '../core/index.ts';
 import { toXml } from '../core/domain/xml.ts';
 import type { Host } from '../core/host.ts';
 import type { Pod } from '../core/launcher-pod.ts';
 import { plan } from '../core/plan.ts';
+import { readObjects, type ObjectSource } from '../core/reads.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Chain } from '../core/steps.ts';
 import { Guest } from './guest.ts';
@@ -22,11 +23,19 @@ export interface StartContext {
   readonly events: EventRecorder;
   readonly nodeName: string;
   readonly cluster: Facts['cluster'];
+  /** Where what plugins read is looked up. */
+  readonly objects: ObjectSource;
   readonly log: Logger;
 }
 
 /** The VMI's plan with all that the node knows. */
-export function nodePlan(context: StartContext, vmi: Vmi, pod: Pod, steps: Facts['steps']): Promise<Plan> {
+function nodePlan(
+  context: StartContext,
+  vmi: Vmi,
+  pod: Pod,
+  steps: Facts['steps'],
+  objects: readonly KubeObject[],
+): Promise<Plan> {
   const { podIP: ip = '', podIPs } = pod.status ?? {};
   return plan(context.host, vmi, {
     cluster: context.cluster,
@@ -38,6 +47,7 @@ export function nodePlan(context: StartContext, vmi: Vmi, pod: Pod, steps: Facts
       ips: podIPs?.map((each) => each.ip) ?? (ip === '' ? [] : [ip]),
     },
     steps,
+    objects,
   });
 }
 
@@ -84,8 +94,9 @@ async function applySteps(
   { journal, container }: Instance,
   signal: AbortSignal,
 ): Promise<Plan> {
+  const objects = await readObjects(context.host, vmi, context.objects);
   for (let round = 1; round <= ROUNDS_MAX; round++) {
-    const planned = await nodePlan(context, vmi, pod, journal.results);
+    const planned = await nodePlan(context, vmi, pod, journal.results, objects);
     const waiting = planned.chains.filter(
       (chain) => !isLater(chain) && chain.steps.some((step) => !journal.isApplied(step.id)),
     );

@@ -71,7 +71,7 @@ async function run({ client, host, cluster, log }: ControllersOptions): Promise<
   const events = new EventRecorder(client, 'virtualmachine-controller', { log });
   const vmis = informer<Vmi>(VMIS);
   const controllers: Controller[] = [
-    vmiController({ client, host, vmis, pods, events, cluster, log }),
+    vmiController({ client, host, vmis, pods, informer, events, cluster, log }),
     ...host.controllers.flatMap((make) => make({ client, events, log, informer })),
   ];
   await Promise.all(controllers.map((controller) => controller.start()));

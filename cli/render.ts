@@ -8,6 +8,7 @@ import type { Host } from '../core/host.ts';
 import type { KubeObject } from '../core/kube/objects.ts';
 import { formatPath } from '../core/path.ts';
 import { plan, podOf, type Plan } from '../core/plan.ts';
+import { fromObjects, readObjects } from '../core/reads.ts';
 import type { Facts, Owner, Vmi } from '../core/types.ts';
 import { VMI_KIND } from '../core/vmi-kind.ts';
 import { compose } from './compose.ts';
@@ -52,7 +53,8 @@ async function renderAll(options: RenderOptions): Promise<Rendered[]> {
     const template = templateOf(host, object.kind);
     if (template === undefined) continue;
     const vmi = await admitted(host, object, template);
-    rendered.push({ ...vmi, plan: await plan(host, vmi.vmi, facts) });
+    const read = await readObjects(host, vmi.vmi, fromObjects(objects));
+    rendered.push({ ...vmi, plan: await plan(host, vmi.vmi, { ...facts, objects: read }) });
   }
   if (rendered.length === 0) throw new Exit(USAGE, `${options.filename}: no VirtualMachine or VirtualMachineInstance`);
   return rendered;
@@ -97,6 +99,7 @@ export async function render(options: RenderOptions & { readonly output: Output 
           pod: podOf(one.plan),
           domain: toXml(one.plan.domain),
           steps: one.plan.chains,
+          rewrites: one.plan.rewrites,
           overhead: one.plan.overhead,
           blockers: one.plan.blockers,
         },
@@ -121,6 +124,12 @@ export async function explain(options: RenderOptions): Promise<void> {
       'node steps',
       planned.chains.flatMap((chain) => chain.steps.map((step): [string, string] => [step.id, step.plugin])),
     );
+    if (planned.rewrites.length > 0) {
+      table(
+        'rewrites of the domain on the node, in this order',
+        planned.rewrites.map((rewrite) => [rewrite.id, who(rewrite.by)]),
+      );
+    }
     const total = planned.overhead.reduce((sum, one) => sum + one.mebibytes, 0);
     table('memory besides the guest', [
       ...planned.overhead.map((one): [string, string] => [`${one.mebibytes} MiB  ${one.why}`, who(one.by)]),

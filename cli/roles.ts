@@ -41,8 +41,10 @@ function rulesOf(host: Host): Record<Component, Rule[]> {
   const plurals = kinds.flatMap((kind) => [kind.plural, `${kind.plural}/status`]);
   const vmis = { apiGroups: [VMI_KIND.resource.group], resources: [VMI_KIND.resource.plural] };
   const pods = { apiGroups: [''], resources: ['pods'] };
+  const read = host.reads.map(({ resource }) => ({ apiGroups: [resource.group], resources: [resource.plural] }));
   return {
     controller: [
+      ...read.map((rule) => ({ ...rule, verbs: READ })),
       { ...pods, verbs: [...READ, 'create', 'delete'] },
       { apiGroups: groups, resources: plurals, verbs: [...READ, 'create', 'update', 'patch', 'delete'] },
       { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update', 'patch'] },
@@ -55,6 +57,7 @@ function rulesOf(host: Host): Record<Component, Rule[]> {
       { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
     ],
     agent: [
+      ...read.map((rule) => ({ ...rule, verbs: ['get', 'list'] })),
       { ...vmis, verbs: [...READ, 'patch', 'update'] },
       { ...pods, verbs: READ },
       { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'patch'] },

@@ -7,9 +7,10 @@ import { CachedWriter } from './kube/writer.ts';
 import { Controller, type Request, type Result } from './kube/controller.ts';
 import type { EventRecorder } from './kube/events.ts';
 import type { Informer } from './kube/informer.ts';
-import { PODS, controllerOf } from './kube/objects.ts';
+import { PODS, controllerOf, resourceName, type KubeObject, type Resource } from './kube/objects.ts';
 import { isOver, isUp, type Pod, trouble, unschedulable } from './launcher-pod.ts';
 import { plan, podOf } from './plan.ts';
+import { fromClient, fromInformers, isReadBy, readObjects, type ObjectSource } from './reads.ts';
 import { dropCondition, enterPhase, isFinal, setCondition } from './status.ts';
 import type { Condition, Facts, Vmi, VmiStatus } from './types.ts';
 import { VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
@@ -24,6 +25,8 @@ export interface VmiReconcilerOptions {
   readonly vmis: Informer<Vmi>;
   /** Launcher pods of all namespaces. */
   readonly pods: Informer<Pod>;
+  /** Caches of what plugins read. */
+  readonly informer: (resource: Resource) => Informer<KubeObject>;
   readonly events: EventRecorder;
   readonly cluster: Facts['cluster'];
   readonly log: Logger;
@@ -37,7 +40,7 @@ export function vmiController(options: VmiReconcilerOptions): Controller {
     const owner = controllerOf(pod);
     return owner?.kind === VMI_KIND.resource.kind ? [owner.uid] : [];
   });
-  return new Controller({
+  const controller = new Controller({
     name: 'virtualmachineinstance',
     workers: 8,
     log: options.log,
@@ -49,12 +52,33 @@ export function vmiController(options: VmiReconcilerOptions): Controller {
       if (owner?.kind !== VMI_KIND.resource.kind) return [];
       return [{ namespace: pod.metadata.namespace ?? '', name: owner.name }];
     });
+  for (const resource of resourcesRead(options.host)) {
+    const objects = options.informer(resource);
+    objects.on(({ object }) => {
+      for (const vmi of options.vmis.list()) {
+        const { namespace = '', name = '' } = vmi.metadata;
+        if (isPending(vmi) && isReadBy(options.host, vmi, resource, object)) controller.enqueue({ namespace, name });
+      }
+    });
+    // Not waited for: a kind that the cluster does not have holds nobody up.
+    objects.start();
+  }
+  return controller;
+}
+
+function resourcesRead(host: Host): Resource[] {
+  return [...new Map(host.reads.map(({ resource }) => [resourceName(resource), resource])).values()];
+}
+
+function isPending({ status }: Vmi): boolean {
+  return (status?.phase ?? '') === '' || status?.phase === 'Pending';
 }
 
 class VmiReconciler {
   readonly #o: VmiReconcilerOptions;
   readonly #now: () => Date;
   readonly #writer: CachedWriter<Vmi>;
+  readonly #objects: ObjectSource;
   /** Pods we made that the cache does not show yet, by the VMI's uid. */
   readonly #made = new Map<string, Pod>();
   /** When a pod that does not say when it ended was first seen to be over. */
@@ -64,6 +88,7 @@ class VmiReconciler {
     this.#o = options;
     this.#now = options.now ?? (() => new Date());
     this.#writer = new CachedWriter(options.client, options.vmis);
+    this.#objects = fromInformers(options.informer, fromClient(options.client));
     // Once the cache has shown it, the cache is to be believed: also when it is gone again before we look.
     options.pods.on(({ object }) => {
       const uid = controllerOf(object)?.uid ?? '';
@@ -84,7 +109,7 @@ class VmiReconciler {
       this.#made.delete(uid);
       return;
     }
-    if (phase === '' || phase === 'Pending') return this.#schedule(vmi, pod);
+    if (isPending(vmi)) return this.#schedule(vmi, pod);
     if (phase === 'Scheduling') return this.#handOver(vmi, pod);
     return this.#guard(vmi, pod);
   }
@@ -100,7 +125,8 @@ class VmiReconciler {
   async #schedule(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
     if (!pod) {
       try {
-        const planned = await plan(this.#o.host, vmi, { cluster: this.#o.cluster, steps: {} });
+        const objects = await readObjects(this.#o.host, vmi, this.#objects);
+        const planned = await plan(this.#o.host, vmi, { cluster: this.#o.cluster, steps: {}, objects });
         pod = await this.#o.client.create<Pod>(PODS, vmi.metadata.namespace, podOf(planned) as Pod);
       } catch (error) {
         if (isNotFound(error)) return;

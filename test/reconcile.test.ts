@@ -10,7 +10,7 @@ import { isNotFound, KubeClient } from '../core/kube/client.ts';
 import type { Controller } from '../core/kube/controller.ts';
 import { EventRecorder } from '../core/kube/events.ts';
 import { Informer } from '../core/kube/informer.ts';
-import { CRDS, EVENTS, PODS, type KubeObject } from '../core/kube/objects.ts';
+import { CONFIGMAPS, CRDS, EVENTS, PODS, resourceName, type KubeObject, type Resource } from '../core/kube/objects.ts';
 import type { Pod } from '../core/launcher-pod.ts';
 import { definePlugin } from '../core/plugin.ts';
 import { vmiController } from '../core/reconcile.ts';
@@ -39,10 +39,35 @@ const launcher = definePlugin({
   }),
 });
 
+/** Reads a ConfigMap of the VMI's name; VMIs called reader need it. */
+const reader = definePlugin({
+  name: 'reader',
+  version: '1.0.0',
+  core: '^1.0.0',
+  summary: 'what is in a ConfigMap',
+  writes: { pod: ['metadata.annotations'] },
+  setup: () => ({
+    reads: [
+      { resource: CONFIGMAPS, of: ({ metadata }) => [{ name: metadata.name ?? '' }] },
+      { resource: ABSENT, of: () => 'all' },
+    ],
+    prepareDomain({ vmi, facts }, plan) {
+      const found = facts.objects?.map(({ kind, metadata }) => `${kind}/${metadata.namespace}/${metadata.name}`);
+      if (vmi.metadata.name === 'reader' && found?.length === 0) throw new Error('no ConfigMap');
+      plan.pod.merge({ metadata: { annotations: { found: String(found) } } });
+    },
+  }),
+});
+/** A kind that the cluster does not have. */
+const ABSENT: Resource = {
+  ...{ group: 'example.com', version: 'v1', plural: 'absents', kind: 'Absent' },
+  namespaced: false,
+};
+
 let directory: string;
 let api: ApiServer;
 let client: KubeClient;
-const host: Host = testHost([launcher]);
+const host: Host = testHost([launcher, reader]);
 let stop: () => Promise<void>;
 let writes: string[];
 
@@ -73,11 +98,18 @@ async function run(): Promise<() => Promise<void>> {
   const pods = new Informer<Pod>(own, PODS, LAUNCHERS);
   const events = new EventRecorder(own, 'test');
   const cluster = TEST_FACTS.cluster;
-  const controller: Controller = vmiController({ client: own, host, vmis, pods, events, cluster, log });
+  const read = new Map<string, Informer<KubeObject>>();
+  const informer = (resource: Resource): Informer<KubeObject> => {
+    const name = resourceName(resource);
+    const found = read.get(name) ?? new Informer<KubeObject>(own, resource);
+    read.set(name, found);
+    return found;
+  };
+  const controller: Controller = vmiController({ client: own, host, vmis, pods, informer, events, cluster, log });
   await controller.start();
   return async () => {
     await controller.stop();
-    await Promise.all([vmis.stop(), pods.stop()]);
+    await Promise.all([vmis, pods, ...read.values()].map((one) => one.stop()));
     own.close();
   };
 }
@@ -256,4 +288,24 @@ it('says on the VMI, and by an event, which plugin failed and how, and goes on w
       (event) => event['reason'] === 'FailedCreate' && String(event['message']).includes('plugin "launcher" failed'),
     ),
   );
+});
+
+it('plans with what plugins read, and looks again when that appears; a kind that is not there holds nobody up', async () => {
+  await make('reader');
+  await until('the complaint', async () => {
+    const conditions = (await get('reader')).status?.conditions;
+    return conditions?.find((one) => one.type === 'Synchronized')?.message?.includes('no ConfigMap');
+  });
+  // Others of the name, or in other namespaces, are not its business.
+  const configMap = (name: string, namespace: string): Promise<KubeObject> =>
+    client.create(CONFIGMAPS, namespace, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name } });
+  await configMap('other', 'default');
+  await configMap('reader', 'kube-system');
+  const begin = performance.now();
+  await configMap('reader', 'default');
+  const pod = await podOf(await inPhase('reader', 'Scheduling'));
+  expect(pod.metadata.annotations?.['found']).toBe('ConfigMap/default/reader');
+  // By the watch, long before another try.
+  expect(performance.now() - begin).toBeLessThan(1_000);
+  await client.delete(CONFIGMAPS, 'default', 'reader');
 });
