@@ -79,9 +79,12 @@ export type {
 } from './types.ts';
 export { childOf, el, keyed } from './domain/element.ts';
 export type { Element, ReadonlyElement } from './domain/element.ts';
+export { parseXml, toXml } from './domain/xml.ts';
 export type { DomainDraft, ElementDraft } from './domain/draft.ts';
 export type { PodPart } from './pod.ts';
 export { fail, messageOf, VirtloomError } from './errors.ts';
+export { grpcCall } from './grpc.ts';
+export type { GrpcCall } from './grpc.ts';
 export { getPath, parsePath, formatPath, setPath } from './path.ts';
 export { conditionOf, dropCondition, isFinal, seconds, setCondition } from './status.ts';
 export { isPlatform } from './vmi-admission.ts';

@@ -1,5 +1,5 @@
 // Makes a pod's volumes on the node and says what to bind into its containers.
-import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ReadyImage } from '../images/image.ts';
 import { isNotFound } from './files.ts';
@@ -82,9 +82,21 @@ async function subPath(volume: ReadyVolume, inside: string): Promise<string> {
   const found = await openInRoot(volume.source, inside);
   if (found !== undefined) return found;
   if (volume.readOnly) throw new VolumeError(`subPath "${inside}" does not exist in its volume`);
-  const made = path.join(volume.source, inside);
-  await mkdir(made, { recursive: true, mode: 0o755 });
-  return (await openInRoot(volume.source, inside)) ?? made;
+  const { mode } = await stat(volume.source);
+  let made = volume.source;
+  for (const part of inside.split('/').filter((one) => one !== '' && one !== '.')) {
+    made = path.join(made, part);
+    const there = await lstat(made).catch((error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    });
+    if (there?.isSymbolicLink()) throw new VolumeError(`subPath "${inside}" leads through a symbolic link`);
+    if (there) continue;
+    await mkdir(made);
+    // As open as the volume is, whatever our umask: whoever mounts it may have to write there.
+    await chmod(made, mode & 0o7777);
+  }
+  return made;
 }
 
 async function prepare(volume: Volume, inputs: VolumeInputs): Promise<ReadyVolume> {

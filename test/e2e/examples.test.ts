@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HOOKS_IMAGE, buildHooks } from '../../examples/images/hooks/build.ts';
 import type { Census } from '../support/census.ts';
 import { waitFor } from '../support/command.ts';
 import { Platform, ROOT } from '../support/platform.ts';
@@ -38,6 +39,8 @@ const EXAMPLES: Record<string, Example> = {
   'vmi-secret-userdata': { vmi: 'vmi-secret', info: { hostname: 'vmi-secret' } },
   'vmi-preset': { vmi: 'vmi-preset', info: { cpus: '2' } },
   'vmi-efi': { vmi: 'vmi-efi', info: { firmware: 'uefi' } },
+  'vmi-hook-sidecar': { vmi: 'vmi-hook-sidecar', page: ['/board.txt', /^Radical Edward$/m] },
+  'vmi-plugin-objects': { vmi: 'vmi-plugins', page: ['/hardware.txt', /^vmi-plugins Boot\n[^]*^0x25ab$/m] },
   'vmi-machine': {
     vmi: 'vmi-machine',
     info: { cpus: '2', uuid: '5d307ca9-b3ef-428c-8861-06e72d69f223', serial: 'e4686d2c-6e8d-4335-b8fd-81bee22f4815' },
@@ -47,7 +50,7 @@ const EXAMPLES: Record<string, Example> = {
 let platform: Platform;
 let before: Census;
 beforeAll(async () => {
-  platform = await Platform.start();
+  platform = await Platform.start({ args: ['--load-image', `${HOOKS_IMAGE}=${buildHooks()}`] });
   before = await platform.census();
 });
 afterAll(() => platform?.dispose());
