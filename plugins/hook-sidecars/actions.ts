@@ -34,10 +34,10 @@ async function socketOf({ sandbox }: Context, sidecar: string): Promise<string |
   return stdout.toString().split('\0').filter(Boolean).sort()[0];
 }
 
-async function ask(context: Context, sidecar: string): Promise<Hook | undefined> {
+async function ask(context: Context, sidecar: string, timeoutMs: number): Promise<Hook | undefined> {
   const socket = await socketOf(context, sidecar);
   if (socket === undefined) return undefined;
-  const { name, hookPoints, versions } = await info(await line(context, socket, INFO_MS));
+  const { name, hookPoints, versions } = await info(await line(context, socket, timeoutMs));
   const version = VERSIONS.find((one) => versions.includes(one));
   if (version === undefined) {
     throw new Unusable(`it speaks [${versions.join(', ')}], and none of ${VERSIONS.join(', ')}`);
@@ -54,7 +54,7 @@ async function wait(context: Context, sidecar: string, deadline: number): Promis
   let last = `it made no socket below ${SOCKETS}/${sidecar}`;
   for (;;) {
     try {
-      const hook = await ask(context, sidecar);
+      const hook = await ask(context, sidecar, Math.max(1, Math.min(INFO_MS, deadline - Date.now())));
       if (hook) return hook;
     } catch (error) {
       context.signal.throwIfAborted();
@@ -66,7 +66,7 @@ async function wait(context: Context, sidecar: string, deadline: number): Promis
   }
 }
 
-export const actions: Readonly<Record<string, Action>> = {
+export const actions = {
   collect: {
     async apply(context, { sidecars, timeoutMs }): Promise<Json> {
       const deadline = Date.now() + Number(timeoutMs);
@@ -86,13 +86,13 @@ export const actions: Readonly<Record<string, Action>> = {
       }
     },
   },
-};
+} satisfies Record<string, Action>;
 
-export const rewrites: Readonly<Record<string, Rewriter>> = {
+export const rewrites = {
   async onDefineDomain(context, { socket, version }, xml) {
     const request = { domainXML: Buffer.from(xml), vmi: Buffer.from(JSON.stringify(context.object)) };
     const to = await line(context, String(socket), CALL_MS);
     const { domainXML } = await callback<{ domainXML: Buffer }>(to, version as Version, 'OnDefineDomain', request);
     return domainXML.toString();
   },
-};
+} satisfies Record<string, Rewriter>;

@@ -48,7 +48,7 @@ async function ready({ sandbox, signal }: StepContext, socket: string, deadline:
   }
 }
 
-export const rewrites: Readonly<Record<string, Rewriter>> = {
+export const rewrites = {
   async cel(context, args, xml) {
     const { conditions, expression } = as<HookArgs & { expression: string }>(args);
     const vmi = objectOf(context);
@@ -75,7 +75,7 @@ export const rewrites: Readonly<Record<string, Rewriter>> = {
     });
     return domain.toString();
   },
-};
+} satisfies Record<string, Rewriter>;
 
 async function callNode(context: Context, args: Args): Promise<void> {
   const { conditions, point, node, socket, timeoutMs } = as<NodeArgs>(args);
@@ -97,11 +97,11 @@ async function callNode(context: Context, args: Args): Promise<void> {
   }
 }
 
-export const actions: Readonly<Record<string, Action>> = {
+export const actions = {
   node: { apply: (context, args) => callNode(context, args) },
   /** Does its work when it is undone: the guest has ended then. */
   nodeAfterStop: {
     async apply() {},
     revert: (context, args) => callNode(context, args),
   },
-};
+} satisfies Record<string, Action>;
