@@ -49,6 +49,11 @@ const events = (name: string) =>
   [...server.objects.values()]
     .filter((each) => each.kind === 'Event' && (each['involvedObject'] as KubeObject['metadata']).name === name)
     .map((each) => [each['reason'], each['message']]);
+/** What the plugin's later steps did, and the VMI's phase then. */
+const notes = (name: string) =>
+  readFileSync(join(dir, `notes-${name}`), 'utf8')
+    .trim()
+    .split('\n');
 const writes = (name: string) => server.requests.filter((each) => each === `PATCH ${vmiPath(name)}`).length;
 
 /** A VMI as the controller hands it over: its pod runs on this node. */
@@ -208,8 +213,11 @@ describe('a VMI', () => {
     // Running, paused, unpaused, over.
     expect(writes('life')).toBe(4);
     expect(vmiOf('life')?.metadata.finalizers).toEqual([FINALIZER]);
-    await until('the events', () => events('life').length >= 3);
+    // Nobody told it to stop.
+    expect(notes('life')).toEqual(['started Running']);
+    await until('the events', () => events('life').length >= 4);
     expect(events('life')).toEqual([
+      ['DomainRewritten', 'test: title added'],
       ['Created', 'VirtualMachineInstance defined.'],
       ['Started', 'VirtualMachineInstance started.'],
       ['Stopped', 'The VirtualMachineInstance was shut down.'],
@@ -224,8 +232,8 @@ describe('a VMI', () => {
     await gone('deleted', pod);
     expect(vmiOf('deleted')?.metadata.finalizers).toEqual([]);
     expect(writes('deleted')).toBe(2);
-    await until('the events', () => events('deleted').length >= 5);
-    expect(events('deleted').slice(2)).toEqual([
+    await until('the events', () => events('deleted').length >= 6);
+    expect(events('deleted').slice(3)).toEqual([
       ['ShuttingDown', 'Signaled Graceful Shutdown'],
       ['Stopped', 'The VirtualMachineInstance was shut down.'],
       ['Deleted', 'Signaled Deletion'],
@@ -331,6 +339,43 @@ describe('an agent that comes back', () => {
     await gone('orphan-dead', dead);
   });
 
+  it('does what comes after a start and before an end once, and again what failed', async () => {
+    writeFileSync(join(dir, 'obstacle-started'), '');
+    const pod = await handOver('later');
+    await until(
+      'the complaint',
+      () => condition('later', 'Synchronized')?.message?.includes('started is in the way') ?? false,
+    );
+    // The guest runs all the same.
+    expect(vmiOf('later')?.status?.phase).toBe('Running');
+    await agent.stop();
+    rmSync(join(dir, 'obstacle-started'));
+    agent = await start();
+    await until('the step', () => existsSync(join(dir, 'notes-later')));
+    await until('the complaint to go', () => !condition('later', 'Synchronized'));
+    await agent.stop();
+    agent = await start();
+    deleteVmi('later');
+    await phase('later', 'Succeeded');
+    await gone('later', pod);
+    expect(notes('later')).toEqual(['started Running', 'stopping Running']);
+  });
+
+  it('ends in its grace period whatever a step before the end does', async () => {
+    writeFileSync(join(dir, 'obstacle-stopping'), '');
+    const pod = await handOver('held', { terminationGracePeriodSeconds: 2 });
+    await phase('held', 'Running');
+    deleteVmi('held');
+    await until(
+      'the complaint',
+      () => condition('held', 'Synchronized')?.message?.includes('stopping is in the way') ?? false,
+    );
+    expect(vmiOf('held')?.status?.phase).toBe('Running');
+    await until('the end', () => ['Succeeded', 'Failed'].includes(vmiOf('held')?.status?.phase ?? ''));
+    await gone('held', pod);
+    expect(notes('held')).toEqual(['started Running']);
+  });
+
   it('was killed at any moment of a start, a life or an end: all converges, and no guest stops', async () => {
     await agent.stop();
     const argument = JSON.stringify({ ...options(), kubeconfig: server.kubeconfig(), dir } satisfies TestAgentOptions);
@@ -370,6 +415,9 @@ describe('an agent that comes back', () => {
         await phase(name, 'Succeeded');
         expect(vmiOf(name)?.metadata.finalizers).toEqual([]);
         await gone(name, pod);
+        // Done at least once each, and in order: twice where it was cut off between the doing and the writing down.
+        expect(new Set(notes(name).map((line) => line.split(' ')[0]))).toEqual(new Set(['started', 'stopping']));
+        expect(notes(name).at(-1)).toMatch(/^stopping/);
         await kill();
       }
     } finally {

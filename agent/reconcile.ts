@@ -73,14 +73,14 @@ export class NodeReconciler {
     const state: GuestState = (await guest?.state()) ?? { is: 'absent' };
     const over = endOf(state, instance);
     if (over) return this.#finish(vmi, instance, over, signal);
-    await this.#o.writer.write(vmi, (now) => ({
+    const running = await this.#o.writer.write(vmi, (now) => ({
       status: pausedStatus(
         runningStatus(now.status ?? {}, planned, instance.container.uid, new Date()),
         state,
         new Date(),
       ),
     }));
-    await this.#afterStart(vmi, instance, signal);
+    if (running) await this.#afterStart(running, instance, signal);
   }
 
   async #afterStart(vmi: Vmi, { journal, container }: Instance, signal: AbortSignal): Promise<void> {
