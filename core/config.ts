@@ -7,8 +7,8 @@ import { fail, messageOf } from './errors.ts';
 
 export interface PluginConfig {
   readonly name: string;
-  /** A path (relative to the configuration file) or the name of an installed package. */
-  readonly module: string;
+  /** A path (relative to the configuration file) or the name of an installed package; one that comes with Virtloom needs none. */
+  readonly module?: string;
   readonly options: { readonly [key: string]: unknown };
   readonly failurePolicy: 'Fail' | 'Ignore';
   /** Milliseconds an asynchronous tap of the plugin may take. */
@@ -40,7 +40,7 @@ const SCHEMA = {
       items: {
         type: 'object',
         additionalProperties: false,
-        required: ['name', 'module'],
+        required: ['name'],
         properties: {
           name: { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
           module: { type: 'string', minLength: 1 },
@@ -54,7 +54,7 @@ const SCHEMA = {
 } as const;
 
 interface RawConfig {
-  plugins: (Pick<PluginConfig, 'name' | 'module'> & Partial<PluginConfig>)[];
+  plugins: (Pick<PluginConfig, 'name'> & Partial<PluginConfig>)[];
   useEmulation?: 'auto' | boolean;
   launcherImage?: string;
   insecureRegistries?: string[];
@@ -92,12 +92,18 @@ export function parseConfig(text: string, file: string): Config {
     ...(raw.launcherImage === undefined ? {} : { launcherImage: raw.launcherImage }),
     plugins: raw.plugins.map((plugin) => ({
       name: plugin.name,
-      module: plugin.module.startsWith('.') || isAbsolute(plugin.module) ? resolve(base, plugin.module) : plugin.module,
+      ...(plugin.module === undefined
+        ? {}
+        : { module: isPath(plugin.module) ? resolve(base, plugin.module) : plugin.module }),
       options: plugin.options ?? {},
       failurePolicy: plugin.failurePolicy ?? 'Fail',
       timeoutMs: plugin.timeoutMs ?? 10_000,
     })),
   };
+}
+
+function isPath(module: string): boolean {
+  return module.startsWith('.') || isAbsolute(module);
 }
 
 export async function loadConfig(file: string): Promise<Config> {

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isAbsolute, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import semver from 'semver';
 import type { PluginConfig } from './config.ts';
 import { fail, messageOf, type VirtloomError } from './errors.ts';
@@ -19,9 +19,15 @@ export async function loadPlugins(configs: readonly PluginConfig[], directory: s
     configs.map(async ({ name, module, ...rest }) => {
       let loaded: { default?: unknown };
       try {
-        loaded = (await import(resolveModule(module, directory))) as { default?: unknown };
+        loaded = (await import(module === undefined ? ownModule(name) : resolveModule(module, directory))) as {
+          default?: unknown;
+        };
       } catch (error) {
-        throw fail('VL_PLUGIN_LOAD', { plugin: name, module, cause: messageOf(error) }, error);
+        throw fail(
+          'VL_PLUGIN_LOAD',
+          { plugin: name, module: module ?? 'Virtloom itself', cause: messageOf(error) },
+          error,
+        );
       }
       const plugin = shaped(name, loaded.default);
       if (plugin.name !== name) {
@@ -65,6 +71,13 @@ export function resolveModule(module: string, directory: string): string {
       throw new Error(`no package "${module}" is installed: npm install it beside the configuration`);
     }
   }
+}
+
+/** The plugin of this name that comes with Virtloom. */
+function ownModule(name: string): string {
+  const folder = fileURLToPath(new URL(`../plugins/${name}`, import.meta.url));
+  if (!existsSync(folder)) throw new Error('no plugin of this name comes with it: say its module');
+  return pathToFileURL(fileOf(folder)).href;
 }
 
 function fileOf(path: string): string {

@@ -22,10 +22,10 @@ function compile() {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** The declarations say `./x.ts` where what is beside them is x.d.ts: as module names, and in augmentations. */
-function mendDeclarations(directory) {
+/** What TypeScript leaves as `./x.ts`: module names in declarations, and imports within `export default`. */
+function mendImports(directory) {
   for (const entry of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
-    if (!entry.endsWith('.d.ts')) continue;
+    if (!/\.(d\.ts|js)$/.test(entry)) continue;
     const file = join(directory, entry);
     const text = readFileSync(file, 'utf8');
     const mended = text.replace(/((?:from|import|module|import\()\s*['"]\.{1,2}\/[^'"]*)\.ts(['"])/g, '$1.js$2');
@@ -34,12 +34,8 @@ function mendDeclarations(directory) {
 }
 
 function manifest() {
-  const {
-    devDependencies: _,
-    scripts: __,
-    allowScripts: ___,
-    ...rest
-  } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const rest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  for (const key of ['devDependencies', 'scripts', 'allowScripts']) delete rest[key];
   const built = (file) => ({ types: file.replace(/\.ts$/, '.d.ts'), default: file.replace(/\.ts$/, '.js') });
   const exported = Object.entries(rest.exports).map(([name, file]) => [
     name,
@@ -50,7 +46,7 @@ function manifest() {
 
 rmSync(DIST, { recursive: true, force: true });
 compile();
-mendDeclarations(DIST);
+mendImports(DIST);
 for (const name of ASSETS) {
   cpSync(join(ROOT, name), join(DIST, name), {
     recursive: true,

@@ -23,6 +23,12 @@ const modulesAreOld = () =>
   !existsSync(NODE) || !existsSync(INSTALLED) || statSync(INSTALLED).mtimeMs < statSync(LOCK).mtimeMs;
 
 async function installWhatIsMissing(purpose) {
+  await install(purpose);
+  // npm takes the link away when somebody adds a package.
+  await import('./link-self.mjs');
+}
+
+async function install(purpose) {
   const packages = process.env.VIRTLOOM_SKIP_PACKAGES ? [] : missingPackages(needed(purpose));
   const extra = process.env.VIRTLOOM_SKIP_PACKAGES ? [] : wanted();
   const modules = modulesAreOld();
