@@ -81,6 +81,7 @@ export async function startGuest(
   }
   const begin = performance.now();
   await guest.start();
+  context.host.onStep({ plugin: 'core', action: 'libvirt start', way: 'apply' }, performance.now() - begin, false);
   context.log.info({ vmi: journal.owner, ms: Math.round(performance.now() - begin) }, 'guest started');
   await journal.guestIs('started');
   context.events.event(vmi, 'Normal', 'Started', 'VirtualMachineInstance started.');
@@ -102,7 +103,14 @@ async function applySteps(
     );
     if (waiting.length === 0) return planned;
     const attaching = waiting.filter((chain: Chain) => chain.phase !== 'domain');
-    await context.steps.apply(journal, attaching.length > 0 ? attaching : waiting, container, signal, vmi);
+    await context.steps.apply(
+      journal,
+      attaching.length > 0 ? attaching : waiting,
+      container,
+      signal,
+      vmi,
+      planned.rewrites,
+    );
   }
   throw new Error(`the plan still asks for new steps after ${ROUNDS_MAX} rounds`);
 }
@@ -118,7 +126,7 @@ async function rewriteDomain(
   signal: AbortSignal,
 ): Promise<Element> {
   let domain = planned.domain;
-  for (const rewrite of planned.rewrites) {
+  for (const rewrite of planned.rewrites.filter(({ of }) => of === 'domain')) {
     const outcome = await steps.rewrite(journal, rewrite, domain, container, signal, vmi);
     if ('error' in outcome) {
       log.warn({ vmi: journal.owner, err: outcome.error }, 'rewrite failed; that is ignored');

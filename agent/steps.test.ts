@@ -178,7 +178,12 @@ describe('a rewrite', () => {
   const by = { plugin: 'p', tap: 'prepareDomain.main', field: 'Plugin/x' };
   const domain = () => el('domain', { type: 'kvm' }, el('name', {}, 'a'));
   const vmi = { metadata: { name: 'vm' }, spec: { domain: {} } } as Vmi;
-  const rewrite = (more: Partial<Rewrite> = {}): Rewrite => ({ ...step('p/rewrite/r', 'r', { n: 1 }), by, ...more });
+  const rewrite = (more: Partial<Rewrite> = {}): Rewrite => ({
+    ...step('p/rewrite/r', 'r', { n: 1 }),
+    of: 'domain',
+    by,
+    ...more,
+  });
   const run = async (one: Rewrite) => runner.rewrite(await open(), one, domain(), CONTAINER, signal, vmi);
 
   it('is given the whole domain, and what it changed is signed by it', async () => {
@@ -214,6 +219,32 @@ describe('a rewrite', () => {
     expect(await run(rewrite({ failurePolicy: 'Ignore' }))).toEqual({
       error: expect.objectContaining({ code: 'VL_REWRITE_FAILED' }),
     });
+  });
+});
+
+describe('a document of a step', () => {
+  it('goes through the rewrites of its name, in order; one that may fail is passed by', async () => {
+    const by = { plugin: 'q', tap: 'prepareDomain.main' };
+    const journal = await open();
+    const made: string[] = [];
+    actions['make'] = { apply: async (context) => void made.push(await context.rewrite('letter', 'a')) };
+    rewrites['add'] = async (_, { n: what }, text) => text + String(what);
+    rewrites['fail'] = async () => Promise.reject(new Error('no luck'));
+    const rewrite = (id: string, action: string, of: string, more: Partial<Rewrite> = {}): Rewrite => ({
+      ...{ ...step(id, action, { n: id }), of, by, ...more },
+    });
+    const asked = [
+      rewrite('b', 'add', 'letter'),
+      rewrite('x', 'add', 'domain'),
+      rewrite('f', 'fail', 'letter', { failurePolicy: 'Ignore' }),
+      rewrite('c', 'add', 'letter'),
+    ];
+    await runner.apply(journal, [chain('disk', step('m', 'make'))], CONTAINER, signal, undefined, asked);
+    expect(made).toEqual(['abc']);
+    const bad = [rewrite('f', 'fail', 'letter')];
+    await expect(
+      runner.apply(journal, [chain('disk', step('m2', 'make'))], CONTAINER, signal, undefined, bad),
+    ).rejects.toThrow('step m2 of plugin "p" failed: rewrite f of plugin "p" of the letter failed: no luck');
   });
 });
 

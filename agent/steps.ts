@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { fail, messageOf } from '../core/index.ts';
 import type { Action, Element, Rewriter, Step, Vmi } from '../core/index.ts';
-import { rewritten } from '../core/domain/rewritten.ts';
+import { rewritten, type Rewritten } from '../core/domain/rewritten.ts';
 import { toXml } from '../core/domain/xml.ts';
 import type { Chain, Rewrite } from '../core/steps.ts';
 import { findContainer, isAlive } from './container.ts';
@@ -17,6 +17,14 @@ export interface StepRunnerOptions {
   /** A folder of the agent's own for scratch space. */
   readonly scratchDir: string;
   readonly log: Logger;
+}
+
+/** What steps and rewrites of a VMI are done with. */
+interface Around {
+  readonly journal: Journal;
+  readonly container: ContainerProcess;
+  readonly signal: AbortSignal;
+  readonly object: Vmi | undefined;
 }
 
 export class StepRunner {
@@ -36,10 +44,12 @@ export class StepRunner {
     container: ContainerProcess,
     signal: AbortSignal,
     object?: Vmi,
+    rewrites: readonly Rewrite[] = [],
   ): Promise<void> {
+    const around: Around = { journal, container, signal, object };
     const ends = await Promise.allSettled(
       chains.map(async (chain) => {
-        for (const step of chain.steps) await this.#apply(journal, step, container, signal, object);
+        for (const step of chain.steps) await this.#apply(around, step, rewrites);
       }),
     );
     const failed = ends.find((end) => end.status === 'rejected');
@@ -52,23 +62,44 @@ export class StepRunner {
    */
   async rewrite(
     journal: Journal,
-    { by, ...step }: Rewrite,
+    rewrite: Rewrite,
     domain: Element,
     container: ContainerProcess,
     signal: AbortSignal,
     object: Vmi,
-  ): Promise<{ domain: Element; changes: readonly string[] } | { error: Error }> {
+  ): Promise<Rewritten | { error: Error }> {
+    const take = (xml: string): Rewritten => rewritten(domain, xml, rewrite.by);
+    return this.#rewrite({ journal, container, signal, object }, rewrite, toXml(domain), take);
+  }
+
+  /** A document of a step's, after all rewrites of its name. */
+  async #handOver(around: Around, rewrites: readonly Rewrite[], of: string, text: string): Promise<string> {
+    let made = text;
+    for (const rewrite of rewrites) {
+      if (rewrite.of !== of) continue;
+      const outcome = await this.#rewrite(around, rewrite, made, (changed) => changed);
+      if (typeof outcome === 'string') made = outcome;
+      else this.#logOf(rewrite).warn({ err: outcome.error }, 'rewrite failed; that is ignored');
+    }
+    return made;
+  }
+
+  async #rewrite<T>(
+    { journal, container, signal, object }: Around,
+    { by, of, ...step }: Rewrite,
+    text: string,
+    take: (text: string) => T,
+  ): Promise<T | { error: Error }> {
     signal.throwIfAborted();
     const sandbox = this.#sandbox(container, signal);
     const log = this.#logOf(step);
     try {
       const rewriter = await this.#o.rewriter(step.plugin, step.action);
-      const xml = await rewriter({ vmi: journal.owner, object, sandbox, signal, log }, step.args, toXml(domain));
-      return rewritten(domain, xml, by);
+      return take(await rewriter({ vmi: journal.owner, object, sandbox, signal, log }, step.args, text));
     } catch (error) {
       signal.throwIfAborted();
       const where = by.field === undefined ? step.id : `${step.id} (${by.field})`;
-      const typed = fail('VL_REWRITE_FAILED', { step: where, plugin: step.plugin, cause: messageOf(error) }, error);
+      const typed = fail('VL_REWRITE_FAILED', { step: where, plugin: step.plugin, of, cause: messageOf(error) }, error);
       if (step.failurePolicy !== 'Ignore') throw typed;
       return { error: typed };
     } finally {
@@ -104,13 +135,8 @@ export class StepRunner {
     return done;
   }
 
-  async #apply(
-    journal: Journal,
-    step: Step,
-    container: ContainerProcess,
-    signal: AbortSignal,
-    object: Vmi | undefined,
-  ): Promise<void> {
+  async #apply(around: Around, step: Step, rewrites: readonly Rewrite[]): Promise<void> {
+    const { journal, container, signal, object } = around;
     if (journal.isApplied(step.id)) return;
     signal.throwIfAborted();
     const action = await this.#o.action(step.plugin, step.action);
@@ -118,7 +144,8 @@ export class StepRunner {
     try {
       await journal.begin(step);
       const begin = performance.now();
-      const context = { vmi: journal.owner, object, sandbox, signal, log: this.#logOf(step) };
+      const rewrite = (of: string, text: string): Promise<string> => this.#handOver(around, rewrites, of, text);
+      const context = { vmi: journal.owner, object, sandbox, rewrite, signal, log: this.#logOf(step) };
       const result = await action.apply(context, step.args);
       await journal.applied(step.id, result ?? undefined);
       this.#logOf(step).debug({ ms: Math.round(performance.now() - begin) }, 'step applied');

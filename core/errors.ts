@@ -27,7 +27,7 @@ const TABLE = {
   VL_XML_INVALID: 'not a well-formed document: {problem}',
   VL_STEP_UNKNOWN: 'step {step} asks for action "{action}", which plugin "{plugin}" does not have.',
   VL_STEP_FAILED: 'step {step} of plugin "{plugin}" failed: {cause}',
-  VL_REWRITE_FAILED: 'rewrite {step} of plugin "{plugin}" of the domain failed: {cause}',
+  VL_REWRITE_FAILED: 'rewrite {step} of plugin "{plugin}" of the {of} failed: {cause}',
 } as const;
 
 export type ErrorCode = keyof typeof TABLE;

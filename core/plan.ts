@@ -29,7 +29,7 @@ export interface Plan {
   readonly domain: Element;
   /** Node steps, in chains. */
   readonly chains: readonly Chain[];
-  /** What is done to the domain on the node when it is complete, in order. */
+  /** What is done on the node to the domain, and to other documents, when they are complete: in order. */
   readonly rewrites: readonly Rewrite[];
   /** The memory ledger: what the pod needs besides the guest's own memory. */
   readonly overhead: readonly (Overhead & { readonly by: Owner })[];
@@ -121,9 +121,9 @@ class Draft {
     steps.push(stepOf(step, by.plugin, 'domain'));
   }
 
-  rewrite({ field, ...rewrite }: RewriteDraft, by: Owner): void {
+  rewrite({ field, of = 'domain', ...rewrite }: RewriteDraft, by: Owner): void {
     const owner = field === undefined ? by : { ...by, field };
-    this.rewrites.push({ ...stepOf(rewrite, by.plugin, 'rewrite'), by: owner });
+    this.rewrites.push({ ...stepOf(rewrite, by.plugin, 'rewrite'), of, by: owner });
   }
 }
 

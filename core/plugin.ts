@@ -191,7 +191,7 @@ export interface PlanDraft {
   /** MiB so far, of all plugins: whole in stage `last`. */
   overheadSoFar(): number;
   step(step: StepDraft): void;
-  /** Has the domain rewritten on the node when all is in it, after the rewrites asked for before. */
+  /** Has the domain, or what another plugin's step hands over, rewritten on the node, after the rewrites asked for before. */
   rewrite(rewrite: RewriteDraft): void;
   /** Says that, or why not, the VM can be live-migrated. */
   migratable(answer: Migratable): void;

@@ -36,13 +36,17 @@ export interface StepDraft {
   readonly failurePolicy?: 'Fail' | 'Ignore';
 }
 
-/** What is done to the finished domain before it is defined: one of the plugin's rewrites gets it as XML, and gives it back. */
+/** What is done to a finished document: one of the plugin's rewrites gets its text, and gives it back. */
 export interface Rewrite extends Step {
+  /** `domain`: libvirt's XML before it is defined; else what a step hands over by this name. */
+  readonly of: string;
   readonly by: Owner;
 }
 
 /** A rewrite as a tap writes it down. */
 export interface RewriteDraft extends Omit<StepDraft, 'at'> {
+  /** `domain` unless told. */
+  readonly of?: string;
   /** What of the manifest or of the cluster asks for it; the changes that it makes are signed with it. */
   readonly field?: string;
 }
@@ -89,6 +93,11 @@ export interface StepContext {
   /** The VMI as the agent last saw it; undefined when it is gone. */
   readonly object?: Vmi | undefined;
   readonly sandbox: Sandbox;
+  /**
+   * Hands a document over to the rewrites that plugins asked for `of` it, and gives what they made of it. Throws
+   * VL_REWRITE_FAILED.
+   */
+  readonly rewrite: (of: string, text: string) => Promise<string>;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -101,14 +110,18 @@ export interface Action {
   apply(context: StepContext, args: { readonly [key: string]: Json }): Promise<Json | void>;
   /** `sandbox` is undefined when the pod is gone, and with it all that lived inside. */
   revert?(
-    context: Omit<StepContext, 'sandbox'> & { sandbox: Sandbox | undefined },
+    context: Omit<StepContext, 'sandbox' | 'rewrite'> & { sandbox: Sandbox | undefined },
     args: { readonly [key: string]: Json },
     result: Json | undefined,
   ): Promise<void>;
 }
 
-/** What a rewrite does: gives the domain's XML back as it shall be. Runs again each time that the domain is defined. */
-export type Rewriter = (context: StepContext, args: { readonly [key: string]: Json }, xml: string) => Promise<string>;
+/** What a rewrite does: gives the text back as it shall be. That of the domain runs again each time that it is defined. */
+export type Rewriter = (
+  context: Omit<StepContext, 'rewrite'>,
+  args: { readonly [key: string]: Json },
+  text: string,
+) => Promise<string>;
 
 /** A plugin's node side, by the names that its steps and rewrites give. */
 export interface NodeSide {

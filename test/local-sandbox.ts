@@ -141,6 +141,7 @@ export function contextOf(sandbox: Sandbox): StepContext {
   return {
     vmi: { namespace: 'ns', name: 'vm', uid: 'u-1' },
     sandbox,
+    rewrite: async (_, text) => text,
     signal: new AbortController().signal,
     log: pino({ level: 'silent' }),
   };

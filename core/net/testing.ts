@@ -90,6 +90,7 @@ export class LocalSandbox implements Sandbox {
     return {
       vmi: { namespace: 'default', name: 'testvm', uid: 'c0ffee' },
       sandbox: this,
+      rewrite: async (_, text) => text,
       signal: new AbortController().signal,
       log: pino({ level: 'silent' }),
     };

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Action, Json, Sandbox } from '../../core/index.ts';
+import { DOCUMENT, documentOf, filesOf } from './document.ts';
 import type { Content, Iso, IsoArgs } from './types.ts';
 
 /** Whether a program in the pod ran and failed; anything else (pod gone, agent stopping) is another story. */
@@ -37,13 +38,19 @@ async function canReadDirectly(sandbox: Sandbox, path: string): Promise<boolean>
 
 export const actions: Readonly<Record<string, Action>> = {
   iso: {
-    async apply({ sandbox }, given): Promise<Json> {
-      const { volume, iso, label, files } = given as unknown as IsoArgs;
+    async apply({ sandbox, rewrite }, given): Promise<Json> {
+      const { volume, kind, iso, label, files } = given as unknown as IsoArgs;
       const folder = join(await sandbox.scratch(), 'data');
-      for (const { name, content } of files) {
+      const contents = new Map<string, Uint8Array>();
+      for (const { name, content } of files) contents.set(name, await read(sandbox, volume, content));
+      // Other plugins may have something to add.
+      const offered = documentOf(kind, volume, contents);
+      const answered = await rewrite(DOCUMENT, offered);
+      const all = answered === offered ? contents : filesOf(kind, volume, answered);
+      for (const [name, data] of all) {
         const file = join(folder, name);
         await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-        await writeFile(file, await read(sandbox, volume, content), { mode: 0o600 });
+        await writeFile(file, data, { mode: 0o600 });
       }
       // Joliet for Windows, Rock Ridge for the rest: plain ISO 9660 knows no such names.
       const make = ['genisoimage', '-quiet', '-volid', label, '-joliet', '-rock', '-input-charset', 'utf-8', folder];

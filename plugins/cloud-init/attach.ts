@@ -51,6 +51,7 @@ export function attachCloudInit(kind: Kind): (input: AttachDiskInput) => DiskAtt
     const iso = `${ISOS}/${vmi.metadata.namespace ?? 'default'}/${vmi.metadata.name ?? ''}/${layout.iso}`;
     const args: IsoArgs = {
       volume: volume.name,
+      kind,
       iso,
       label: layout.label,
       files: [

@@ -48,6 +48,7 @@ describe('the plan', () => {
             action: 'iso',
             args: {
               volume: 'init',
+              kind: 'cloudInitNoCloud',
               iso: '/var/run/kubevirt-ephemeral-disks/cloud-init-data/ns/vm/noCloud.iso',
               label: 'cidata',
               files: [

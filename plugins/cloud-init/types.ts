@@ -63,6 +63,7 @@ export type Content =
 /** Arguments of the step. */
 export interface IsoArgs {
   readonly volume: string;
+  readonly kind: Kind;
   /** Path in the pod. */
   readonly iso: string;
   readonly label: string;

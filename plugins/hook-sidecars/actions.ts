@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../core/index.ts';
 import type { Action, Json, Rewriter, StepContext } from '../../core/index.ts';
 import { callback, info, VERSIONS, type Info, type Line, type Version } from './callbacks.ts';
+import { inOrder } from './order.ts';
 import { SOCKETS } from './pod.ts';
 
 /** A sidecar that has said what it wants. */
@@ -20,7 +21,7 @@ const LOOK_MS = 200;
 const INFO_MS = 5_000;
 const CALL_MS = 60_000;
 
-type Context = Pick<StepContext, 'sandbox' | 'signal'>;
+type Context = Pick<StepContext, 'sandbox' | 'signal' | 'object'>;
 
 async function line({ sandbox, signal }: Context, socket: string, timeoutMs: number): Promise<Line> {
   return { socket: await sandbox.socket(socket), timeoutMs, signal };
@@ -66,13 +67,29 @@ async function wait(context: Context, sidecar: string, deadline: number): Promis
   }
 }
 
+function collected(context: Context, { sidecars, timeoutMs }: { readonly [key: string]: Json }): Promise<Hook[]> {
+  const deadline = Date.now() + Number(timeoutMs);
+  return Promise.all((sidecars as string[]).map((name) => wait(context, name, deadline)));
+}
+
+/** The field of sidecars that are older than cloudInitData. */
+const OLDER = 'cloudInitNoCloudSource';
+type CloudInitAnswer = Readonly<Record<'cloudInitData' | typeof OLDER, Buffer>>;
+
+/** What a sidecar answered: the whole data, or, from an older one, user data and network data. */
+function merged(document: string, answer: CloudInitAnswer): string {
+  const whole = answer.cloudInitData.toString();
+  const data = (whole === '' ? {} : JSON.parse(whole)) as Record<string, unknown>;
+  if (data['UserData'] && (data['NoCloudMetaData'] || data['ConfigDriveMetaData'])) return whole;
+  const older = answer[OLDER].toString();
+  if (older === '') throw new Error('PreCloudInitIso: the answer has no data');
+  const { userData = '', networkData = '' } = JSON.parse(older) as Record<string, string>;
+  return JSON.stringify({ ...(JSON.parse(document) as object), UserData: userData, NetworkData: networkData });
+}
+
 export const actions = {
   collect: {
-    async apply(context, { sidecars, timeoutMs }): Promise<Json> {
-      const deadline = Date.now() + Number(timeoutMs);
-      const hooks = await Promise.all((sidecars as string[]).map((name) => wait(context, name, deadline)));
-      return hooks as unknown as Json;
-    },
+    apply: async (context, args): Promise<Json> => (await collected(context, args)) as unknown as Json,
     /** The guest has ended: sidecars that want to know it are told; what they answer changes nothing. */
     async revert({ sandbox, signal, log }, _, result) {
       if (!sandbox) return;
@@ -94,5 +111,22 @@ export const rewrites = {
     const to = await line(context, String(socket), CALL_MS);
     const { domainXML } = await callback<{ domainXML: Buffer }>(to, version as Version, 'OnDefineDomain', request);
     return domainXML.toString();
+  },
+
+  /** Disks are made before the domain's own steps, so who wants to be called is asked here. */
+  async preCloudInitIso(context, args, text) {
+    let document = text;
+    for (const { socket, version } of inOrder(await collected(context, args), 'PreCloudInitIso')) {
+      if (version === 'v1alpha1') continue;
+      const { UserData: userData, NetworkData: networkData } = JSON.parse(document) as Record<string, string>;
+      const request = {
+        cloudInitData: Buffer.from(document),
+        [OLDER]: Buffer.from(JSON.stringify({ userData, networkData })),
+        vmi: Buffer.from(JSON.stringify(context.object)),
+      };
+      const to = await line(context, socket, CALL_MS);
+      document = merged(document, await callback<CloudInitAnswer>(to, version, 'PreCloudInitIso', request));
+    }
+    return document;
   },
 } satisfies Record<string, Rewriter>;

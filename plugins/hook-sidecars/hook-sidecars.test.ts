@@ -121,6 +121,7 @@ describe('the plan', () => {
     });
     expect(chains).toEqual([expect.objectContaining({ phase: 'domain', subject: 'domain' })]);
     expect(planned.map(({ id }) => id)).toEqual([
+      'hook-sidecars/rewrite/cloud-init',
       'hook-sidecars/rewrite/hook-sidecar-0',
       'hook-sidecars/rewrite/hook-sidecar-1',
     ]);
@@ -132,8 +133,8 @@ describe('the plan', () => {
       hooks.map(() => ({ image: 'a' })),
       hooks,
     );
-    expect(planned.map(({ id }) => id.slice(-1))).toEqual(['1', '3', '0']);
-    expect(planned[0]).toMatchObject({
+    expect(planned.filter(({ of }) => of === 'domain').map(({ id }) => id.slice(-1))).toEqual(['1', '3', '0']);
+    expect(planned[1]).toMatchObject({
       args: { socket: '/var/run/kubevirt-hooks/1/s', version: 'v1alpha2' },
       by: { plugin: 'hook-sidecars', field: `${FIELD} 1 "c"` },
     });
@@ -265,6 +266,48 @@ describe('on the node', () => {
     const waiting = actions.collect.apply(context, { sidecars: ['hook-sidecar-0'], timeoutMs: 60_000 });
     stop.abort(new Error('stopping'));
     await expect(waiting).rejects.toThrow(/stopping|aborted/);
+  });
+
+  it("gives sidecars cloud-init's data one after the other, older ones what they know of it", async () => {
+    const points = (priority: number) => [{ name: 'PreCloudInitIso', priority }];
+    const asked: unknown[] = [];
+    type Request = { cloudInitData: Buffer; cloudInitNoCloudSource: Buffer };
+    await serve(
+      'hook-sidecar-0',
+      { name: 'new', versions: ['v1alpha3'], hookPoints: points(1) },
+      {
+        PreCloudInitIso: (request) => {
+          const data = JSON.parse((request as Request).cloudInitData.toString()) as Record<string, unknown>;
+          asked.push(data['UserData']);
+          return { cloudInitData: Buffer.from(JSON.stringify({ ...data, UserData: 'last' })) };
+        },
+      },
+    );
+    await serve(
+      'hook-sidecar-1',
+      { name: 'old', versions: ['v1alpha3'], hookPoints: points(2) },
+      {
+        PreCloudInitIso: (request) => {
+          asked.push(JSON.parse((request as Request).cloudInitNoCloudSource.toString()));
+          return { cloudInitNoCloudSource: Buffer.from(JSON.stringify({ userData: 'by old', networkData: 'n' })) };
+        },
+      },
+    );
+    await serve('hook-sidecar-2', { name: 'none', versions: ['v1alpha3'], hookPoints: [] });
+    const given = { DataSource: 'noCloud', NoCloudMetaData: { 'instance-id': 'i' }, UserData: 'u', NetworkData: '' };
+    const context = { ...contextOf(sandbox), object: vmi() };
+    const args = { sidecars: ['hook-sidecar-0', 'hook-sidecar-1', 'hook-sidecar-2'], timeoutMs: 3_000 };
+    const made = await rewrites.preCloudInitIso(context, args, JSON.stringify(given));
+    expect(asked).toEqual([{ userData: 'u', networkData: '' }, 'by old']);
+    expect(JSON.parse(made)).toEqual({ ...given, UserData: 'last', NetworkData: 'n' });
+  });
+
+  it('takes no answer without data for data', async () => {
+    const hookPoints = [{ name: 'PreCloudInitIso' }];
+    await serve('hook-sidecar-0', { name: 'n', versions: ['v1alpha3'], hookPoints }, { PreCloudInitIso: () => ({}) });
+    const context = { ...contextOf(sandbox), object: vmi() };
+    const args = { sidecars: ['hook-sidecar-0'], timeoutMs: 3_000 };
+    await expect(rewrites.preCloudInitIso(context, args, '{"UserData":"u"}')).rejects.toThrow('the answer has no data');
   });
 
   it('passes on what a sidecar says is wrong', async () => {

@@ -3,10 +3,10 @@ import { definePlugin } from '../../core/index.ts';
 import type { PrepareTap } from '../../core/index.ts';
 import type { Hook } from './actions.ts';
 import { ANNOTATION, sidecarsOf } from './annotation.ts';
+import { inOrder } from './order.ts';
 import { COMPUTE, podOf } from './pod.ts';
 
 const FIELD = `metadata.annotations[${ANNOTATION}]`;
-const POINT = 'OnDefineDomain';
 
 export default definePlugin({
   name: 'hook-sidecars',
@@ -43,11 +43,9 @@ export default definePlugin({
         plan.pod.merge(podOf(sidecars));
         plan.pod.compute(COMPUTE);
         const timeoutMs = timeoutSeconds * 1000;
-        plan.step({
-          id: 'collect',
-          action: 'collect',
-          args: { sidecars: sidecars.map(({ name }) => name), timeoutMs },
-        });
+        const args = { sidecars: sidecars.map(({ name }) => name), timeoutMs };
+        plan.rewrite({ id: 'cloud-init', of: 'cloudInit', action: 'preCloudInitIso', args, field: FIELD });
+        plan.step({ id: 'collect', action: 'collect', args });
         const hooks = result('collect') as unknown as Hook[] | undefined;
         if (!hooks) {
           // Which of them want to be called, and in which order, they say themselves when they run.
@@ -55,7 +53,7 @@ export default definePlugin({
             plan.rewrite({ id: name, action: 'onDefineDomain', field: `${FIELD} ${name}` });
           return;
         }
-        for (const { sidecar, name, socket, version } of inOrder(hooks)) {
+        for (const { sidecar, name, socket, version } of inOrder(hooks, 'OnDefineDomain')) {
           const field = `${FIELD} ${sidecar} "${name}"`;
           plan.rewrite({ id: sidecar, action: 'onDefineDomain', args: { socket, version }, field });
         }
@@ -63,12 +61,3 @@ export default definePlugin({
     },
   }),
 });
-
-/** Those that want the domain: by priority, higher first, then by name. */
-function inOrder(hooks: readonly Hook[]): Hook[] {
-  const priority = ({ hookPoints }: Hook): number | undefined =>
-    hookPoints.find(({ name }) => name === POINT)?.priority;
-  return hooks
-    .filter((hook) => priority(hook) !== undefined)
-    .sort((a, b) => (priority(b) ?? 0) - (priority(a) ?? 0) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-}

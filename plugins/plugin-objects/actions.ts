@@ -36,7 +36,11 @@ function objectOf({ vmi, object }: Context): Vmi {
 }
 
 /** The way to the socket in the pod, when the sidecar has made it. */
-async function ready({ sandbox, signal }: StepContext, socket: string, deadline: number): Promise<string> {
+async function ready(
+  { sandbox, signal }: Pick<StepContext, 'sandbox' | 'signal'>,
+  socket: string,
+  deadline: number,
+): Promise<string> {
   for (;;) {
     try {
       return await sandbox.socket(socket);

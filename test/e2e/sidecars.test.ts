@@ -123,6 +123,35 @@ describe('a hook sidecar', () => {
     await platform.kubectl(['delete', 'vmi', 'ordered', '--timeout=60s']);
   });
 
+  it("changes cloud-init's data before its disk is made", async () => {
+    const code = `
+import json, sys
+sys.path.insert(0, "/hooks")
+import info_pb2, v1alpha2_pb2
+from serve import serve
+def info(request, context):
+    return info_pb2.InfoResult(name="data", versions=["v1alpha2"], hookPoints=[info_pb2.HookPoint(name="PreCloudInitIso")])
+def data(request, context):
+    data = json.loads(request.cloudInitData)
+    data["UserData"] += "echo by $(hostname) >/www/hook.txt"
+    data["NoCloudMetaData"]["local-hostname"] = "renamed"
+    return v1alpha2_pb2.PreCloudInitIsoResult(cloudInitData=json.dumps(data).encode())
+serve("/var/run/kubevirt-hooks/data.sock", {
+    "kubevirt.hooks.info.Info": {"Info": (info, info_pb2.InfoParams)},
+    "kubevirt.hooks.v1alpha2.Callbacks": {"PreCloudInitIso": (data, v1alpha2_pb2.PreCloudInitIsoParams)}})
+`;
+    const configMap = { name: 'data', key: 'hook.py', hookPath: '/my/hook.py' };
+    await platform.apply(
+      `${JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'data' }, data: { 'hook.py': code } })}\n`,
+    );
+    const annotations = sidecars({ command: ['/usr/bin/python3', '/my/hook.py'], configMap });
+    await platform.apply(manifest('data', { annotations }));
+    const guest = await platform.waitForGuest('data', 90_000);
+    expect(guest).toMatchObject({ hostname: 'renamed' });
+    expect(await platform.http(`http://${guest.ip}/hook.txt`)).toBe('by renamed\n');
+    await platform.kubectl(['delete', 'vmi', 'data', '--timeout=60s']);
+  });
+
   it('that answers malformed XML holds its VM up by name, and no other', async () => {
     const bad = await script('bad', 'return "<domain>"');
     await platform.apply(manifest('malformed', { annotations: sidecars(bad) }));
