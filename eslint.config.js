@@ -7,9 +7,10 @@ const ROOMS = {
   webhooks: ['core'],
   subresources: ['core'],
   agent: ['core'],
+  telemetry: ['core'],
   launcher: [],
 };
-const ALL = ['core', 'plugins', 'webhooks', 'subresources', 'agent', 'launcher', 'embedded', 'cli', 'console'];
+const ALL = ['core', 'plugins', 'webhooks', 'subresources', 'agent', 'telemetry', 'launcher', 'embedded', 'cli', 'console'];
 
 const forbid = (rooms, why) => ({
   patterns: rooms.map((room) => ({ group: [`**/${room}/**`, `!./**`], message: why })),

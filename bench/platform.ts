@@ -26,6 +26,7 @@ export async function benchPlatform(options: Pick<PlatformOptions, 'onRequest'> 
     port: 0,
     podCidr: '10.88.0.0/16',
     bridge: 'vlbench0',
+    metricsPort: 0,
     log: pino({ level: 'silent' }),
     progress: () => undefined,
   });

@@ -16,7 +16,7 @@ export interface Composed {
 export async function compose(
   configFile: string,
   log: Logger,
-  options: Pick<HostOptions, 'list'> = {},
+  options: Pick<HostOptions, 'list' | 'metrics' | 'onTap' | 'onStep'> = {},
 ): Promise<Composed> {
   const config = await loadConfig(configFile);
   const [entries, known] = await Promise.all([

@@ -55,6 +55,7 @@ program
   .option('--port <port>', 'port of the API server on loopback (0: a free one)', port, 6443)
   .option('--pod-cidr <cidr>', 'addresses of pods', '10.88.0.0/16')
   .option('--bridge <name>', 'bridge that pods hang on', 'virtloom0')
+  .option('--metrics-port <port>', 'port of /metrics on loopback (0: a free one)', port, 0)
   .option('--load-image <name=layout>', 'put an image into the store first; may be repeated', collect, [])
   .option('--log-level <level>', 'debug, info, warn or error', 'warn')
   .action(async (options) => (await import('./up.ts')).up(options));
@@ -109,11 +110,17 @@ offline(
   program.command('explain').description('print what a manifest becomes, and which plugin made each part'),
 ).action(async (options) => (await import('./render.ts')).explain(options));
 
-program
+const plugins = program
   .command('plugins')
   .description('list the enabled plugins in their order')
   .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
   .action(async (options) => (await import('./plugins.ts')).listPlugins(options));
+plugins
+  .command('top')
+  .description('show where the time goes: taps and node steps of the running platform, by plugin')
+  .option('--state-dir <dir>', 'the platform', DEFAULT_STATE)
+  .option('--metrics <url>', 'the metrics of a platform elsewhere')
+  .action(async (options) => (await import('./plugins-top.ts')).topPlugins(options));
 
 const image = program.command('image').description('images of the platform on this machine');
 image

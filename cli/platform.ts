@@ -1,7 +1,7 @@
 // The whole platform in one process: API server, controllers, servers, and one node of this machine.
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { startAgent } from '../agent/index.ts';
 import { detectVirtualization } from '../agent/virtualization.ts';
@@ -14,11 +14,13 @@ import { Authority, type KeyPair } from '../embedded/pki/authority.ts';
 import { startScheduler } from '../embedded/scheduler.ts';
 import { prepareLauncherImage } from '../launcher/prepare.ts';
 import { startSubresources } from '../subresources/index.ts';
+import { serveMetrics, Telemetry } from '../telemetry/index.ts';
 import { startWebhooks } from '../webhooks/server.ts';
 import { bootstrap, NAMESPACE, putRoles } from './bootstrap.ts';
 import { compose } from './compose.ts';
 import { startControllers } from './controllers.ts';
 import { kubeconfigIn } from './paths.ts';
+import { METRICS_FILE } from './plugins-top.ts';
 import { type Component, identityOf } from './roles.ts';
 
 export interface PlatformOptions {
@@ -27,6 +29,8 @@ export interface PlatformOptions {
   readonly port: number;
   readonly podCidr: string;
   readonly bridge: string;
+  /** Port of /metrics on loopback; 0 picks a free one. */
+  readonly metricsPort: number;
   readonly log: Logger;
   /** Told of every request that one of our processes made to the API server. */
   readonly onRequest?: (component: Component, verb: string, resource: string) => void;
@@ -75,7 +79,11 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
 
   // Known only when they run, and asked for by what runs before.
   const late: { kubelet?: number; subresources?: number; webhooks?: KubeClient } = {};
+  const telemetry = new Telemetry();
   const { config, host } = await compose(options.config, log, {
+    metrics: telemetry.metricsOf,
+    onTap: telemetry.onTap,
+    onStep: telemetry.onStep,
     list: async <T extends KubeObject>(resource: Resource, namespace: string) =>
       (await late.webhooks?.list<T>(resource, namespace))?.items ?? [],
   });
@@ -188,6 +196,9 @@ async function start(options: PlatformOptions, started: Started): Promise<Platfo
   });
   started.add(controllers);
   await controllers.leading;
+  const metrics = started.add(await serveMetrics(telemetry, { port: options.metricsPort, log }));
+  await writeFile(join(stateDir, METRICS_FILE), `${metrics.url}\n`);
+  started.add({ stop: () => rm(join(stateDir, METRICS_FILE), { force: true }) });
   return { kubeconfig: kubeconfigIn(stateDir), server: api.url, stop: () => started.stop() };
 }
 

@@ -13,6 +13,7 @@ export interface UpOptions {
   readonly port: number;
   readonly podCidr: string;
   readonly bridge: string;
+  readonly metricsPort: number;
   readonly logLevel: string;
   /** `NAME=LAYOUT`, each loaded into the image store before the node starts. */
   readonly loadImage: readonly string[];

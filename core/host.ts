@@ -32,9 +32,18 @@ export interface HostOptions {
   readonly metrics?: MetricsOfPlugin;
   /** Told of every tap that ran. */
   readonly onTap?: TapPolicy['onTap'];
+  /** Told of every node step that was done or undone. */
+  readonly onStep?: OnStep;
   /** Fields of KubeVirt's API and the plugin that each belongs to, so that a refusal can name it. */
   readonly knownFields?: KnownFields;
 }
+
+/** Milliseconds that a node step took. The core's own (libvirt's start of a guest) are told as plugin `core`. */
+export type OnStep = (
+  step: { readonly plugin: string; readonly action: string; readonly way: 'apply' | 'revert' },
+  ms: number,
+  failed: boolean,
+) => void;
 
 /** Everything that the enabled plugins contribute, in their resolved order. */
 export interface Host {
@@ -55,6 +64,7 @@ export interface Host {
   /** Whether any plugin has a part in live migration; else nothing can be migrated. */
   readonly migrates: boolean;
   readonly controllers: readonly ((context: ControllerContext) => Controller[])[];
+  readonly onStep: OnStep;
   /** The node side of a step. Throws VL_STEP_UNKNOWN. */
   action(plugin: string, name: string): Promise<Action>;
   /** The node side of a rewrite. Throws VL_STEP_UNKNOWN. */
@@ -113,6 +123,7 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
     if (contribution.controllers) controllers.push(contribution.controllers);
   }
 
+  const onStep = options.onStep ?? (() => undefined);
   const sides = new Map<string, Promise<NodeSide>>();
   /** What `pick` finds in the plugin's node side, which is loaded once. */
   const nodeSide = async <T>(name: string, plugin: string, pick: (side: NodeSide) => T | undefined): Promise<T> => {
@@ -136,8 +147,31 @@ export function createHost(entries: readonly PluginEntry[], options: HostOptions
     migrates,
     controllers,
     log: options.log,
-    action: (plugin, name) => nodeSide(name, plugin, ({ actions }) => actions[name]),
+    onStep,
+    action: async (plugin, name) =>
+      timed(await nodeSide(name, plugin, ({ actions }) => actions[name]), plugin, name, onStep),
     rewriter: (plugin, name) => nodeSide(name, plugin, ({ rewrites }) => rewrites?.[name]),
+  };
+}
+
+/** The action, with what it takes told. */
+function timed(action: Action, plugin: string, name: string, onStep: OnStep): Action {
+  const run = async <T>(way: 'apply' | 'revert', work: () => Promise<T>): Promise<T> => {
+    const began = performance.now();
+    let failed = true;
+    try {
+      const result = await work();
+      failed = false;
+      return result;
+    } finally {
+      onStep({ plugin, action: name, way }, performance.now() - began, failed);
+    }
+  };
+  return {
+    apply: (context, args) => run('apply', () => action.apply(context, args)),
+    ...(action.revert
+      ? { revert: (context, args, result) => run('revert', async () => action.revert?.(context, args, result)) }
+      : {}),
   };
 }
 

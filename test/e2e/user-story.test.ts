@@ -77,6 +77,17 @@ describe('the first VM', () => {
     expect(again.stderr).toContain('VM is already running');
   });
 
+  it('tells where the time of the start went', async () => {
+    const top = await virtloom('plugins', 'top', '--state-dir', platform.stateDir);
+    expect(top).toMatch(/^PLUGIN +HOOK OR STEP +COUNT +FAILED +MEAN +TOTAL +SHARE\n/);
+    expect(top).toMatch(/^core +step libvirt start +1 +0 /m);
+    expect(top).toMatch(/^network-masquerade +step nat +1 +0 /m);
+    expect(top).toMatch(/^compute +prepareDomain.first +\d+ +0 /m);
+    const nowhere = await platform.virtloom(['plugins', 'top', '--metrics', 'http://127.0.0.1:1/metrics']);
+    expect(nowhere.code).toBe(1);
+    expect(nowhere.stderr).toContain('http://127.0.0.1:1/metrics gives no metrics');
+  });
+
   it("shows in KubeVirt's columns", async () => {
     expect((await table('vms')).rows).toEqual([['tiny', expect.stringMatching(AGE), 'Running', 'True']]);
     const vmis = await table('vmis');

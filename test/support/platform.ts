@@ -14,7 +14,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NODE = join(ROOT, 'node_modules/.bin/node');
 const CLI = [NODE, join(ROOT, 'cli/main.ts')];
 /** Databases and their logs, the process' own files, caches. */
-const NO_LEAK = /(\.db|\.sqlite|-wal|-shm|-journal|\.log|\.lock|\.pid|\.sock)$|^(ready|kubeconfig)$/;
+const NO_LEAK = /(\.db|\.sqlite|-wal|-shm|-journal|\.log|\.lock|\.pid|\.sock)$|^(ready|kubeconfig|metrics)$/;
 
 export interface PlatformOptions {
   /** A configuration file other than the project's own. */

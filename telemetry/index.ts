@@ -1,0 +1,2 @@
+export { serveMetrics } from './server.ts';
+export { Telemetry } from './telemetry.ts';
