@@ -1,6 +1,8 @@
 // Entering a real container: what a step can do there, and what a hostile container cannot do to us.
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -140,5 +142,13 @@ describe('files', () => {
       connectIn(container, '/var/run/../run/libvirt/libvirt-sock').catch(() => undefined),
     );
     socket.destroy();
+    // For who wants a path: it leads there until the step is over.
+    const path = await sandbox.socket('/var/run/libvirt/libvirt-sock');
+    const again = createConnection(path);
+    await once(again, 'connect');
+    again.destroy();
+    await expect(sandbox.socket('/var/run/kubevirt/sock')).rejects.toMatchObject({ code: 'ENOENT' });
+    await sandbox.dispose();
+    await expect(stat(path)).rejects.toThrow('ENOENT');
   });
 });

@@ -67,6 +67,18 @@ describe('virtloom render', () => {
     });
   });
 
+  it('names what will rewrite the domain, by objects of the same file too', async () => {
+    const file = fileURLToPath(new URL('../examples/vmi-plugin-objects.yaml', import.meta.url));
+    const plan = await virtloom(['render', '-f', file, '-o', 'plan']);
+    const { rewrites } = parseAllDocuments(plan.stdout)[0]?.toJS() as { rewrites: { by: { field: string } }[] };
+    expect(rewrites.map(({ by }) => by.field)).toEqual([
+      'Plugin/asset-tag spec.domainHooks[0]',
+      'Plugin/watchdog spec.domainHooks[0]',
+    ]);
+    const { stdout } = await virtloom(['explain', '-f', file]);
+    expect(stdout).toMatch(/^# rewrites .*\n.*asset-tag\/0 .*Plugin\/asset-tag.*\n.*watchdog\/0 .*Plugin\/watchdog/m);
+  });
+
   it('reads standard input, several documents and lists', async () => {
     const one = JSON.parse(
       JSON.stringify({

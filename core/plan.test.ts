@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { el, keyed } from './domain/element.ts';
 import { parseXml, toXml } from './domain/xml.ts';
-import { definePlugin, type Plugin } from './plugin.ts';
+import { definePlugin, type AttachDiskTap, type Plugin, type PrepareTap } from './plugin.ts';
 import { admitFor, planFor, testHost } from './testing.ts';
-import type { Vmi } from './types.ts';
+import type { Vmi, Volume } from './types.ts';
 
 const vmi: Vmi = {
   apiVersion: 'kubevirt.io/v1',
@@ -297,5 +297,73 @@ describe('domain XML', () => {
     expect(() => toXml(el('name', {}, 'a\u0000b'))).toThrow('XML cannot carry');
     expect(() => parseXml('<a><b></a>')).toThrow('not a well-formed document');
     expect(() => parseXml('<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>')).toThrow('DOCTYPE');
+  });
+});
+
+describe('steps of other moments, and rewrites', () => {
+  const maker = (name: string, prepareDomain: PrepareTap, attachDisk: AttachDiskTap = () => ({})): Plugin =>
+    definePlugin({
+      ...{ name, version: '1.0.0', core: '^1.0.0', summary: name },
+      setup: () => ({ prepareDomain, attachDisk: { [name]: attachDisk } }),
+    });
+  const vmi = (volumes: Volume[] = []): Vmi => ({
+    ...{ apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstance' },
+    metadata: { name: 'vm', namespace: 'ns' },
+    spec: { domain: {}, volumes },
+  });
+
+  it('stand in chains of their own, also those of a disk, with what a failure does', async () => {
+    const { chains } = await planFor({
+      plugins: [
+        maker(
+          'a',
+          (_, plan) => {
+            plan.step({ id: 'now', action: 'x' });
+            plan.step({ id: 'after', action: 'x', at: 'started', failurePolicy: 'Ignore' });
+            plan.step({ id: 'end', action: 'x', at: 'stopping', failurePolicy: 'Fail' });
+          },
+          () => ({
+            steps: [
+              { id: 'make', action: 'x' },
+              { id: 'told', action: 'x', at: 'started' },
+            ],
+          }),
+        ),
+      ],
+      vmi: vmi([{ name: 'd', a: {} } as Volume]),
+    });
+    expect(
+      chains.map(({ phase, subject, steps }) => [phase, subject, ...steps.map((one) => [one.id, one.failurePolicy])]),
+    ).toEqual([
+      ['started', 'disk/d', ['a/disk/d/told', undefined]],
+      ['disk', 'disk/d', ['a/disk/d/make', undefined]],
+      ['domain', 'domain', ['a/domain/now', undefined]],
+      ['started', 'domain', ['a/domain/after', 'Ignore']],
+      ['stopping', 'domain', ['a/domain/end', undefined]],
+    ]);
+  });
+
+  it('are signed, in the order of the taps, and gone with a tap that is ignored', async () => {
+    const asks: PrepareTap = (_, plan) => {
+      plan.rewrite({ id: 'r', action: 'x', args: { n: 1 }, field: 'spec.x' });
+      plan.rewrite({ id: 'l', of: 'letter', action: 'x' });
+    };
+    const fails: PrepareTap = (input, plan) => {
+      void asks(input, plan);
+      plan.step({ id: 's', action: 'x', at: 'stopping' });
+      throw new Error('half-way');
+    };
+    const { rewrites, chains } = await planFor({
+      plugins: [maker('a', asks), { plugin: maker('b', fails), failurePolicy: 'Ignore' }, maker('c', asks)],
+      vmi: vmi(),
+    });
+    expect(chains).toEqual([]);
+    expect(rewrites.map(({ id, of }) => `${id} ${of}`)).toEqual([
+      ...['a/rewrite/r domain', 'a/rewrite/l letter', 'c/rewrite/r domain', 'c/rewrite/l letter'],
+    ]);
+    expect(rewrites[0]).toEqual({
+      ...{ id: 'a/rewrite/r', plugin: 'a', action: 'x', args: { n: 1 }, of: 'domain' },
+      by: { plugin: 'a', tap: 'prepareDomain.main', field: 'spec.x' },
+    });
   });
 });
