@@ -8,9 +8,10 @@ const ROOMS = {
   subresources: ['core'],
   agent: ['core'],
   telemetry: ['core'],
+  conformance: ['core'],
   launcher: [],
 };
-const ALL = ['core', 'plugins', 'webhooks', 'subresources', 'agent', 'telemetry', 'launcher', 'embedded', 'cli', 'console'];
+const ALL = ['core', 'plugins', 'webhooks', 'subresources', 'agent', 'telemetry', 'conformance', 'launcher', 'embedded', 'cli', 'console'];
 
 const forbid = (rooms, why) => ({
   patterns: rooms.map((room) => ({ group: [`**/${room}/**`, `!./**`], message: why })),

@@ -17,6 +17,11 @@ function seconds(text: string): number {
   return Number(text);
 }
 
+function whole(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
+  return Number(text);
+}
+
 function port(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 65535) throw new InvalidArgumentError('a port between 0 and 65535 is needed.');
@@ -121,6 +126,16 @@ plugins
   .option('--state-dir <dir>', 'the platform', DEFAULT_STATE)
   .option('--metrics <url>', 'the metrics of a platform elsewhere')
   .action(async (options) => (await import('./plugins-top.ts')).topPlugins(options));
+
+const plugin = program.command('plugin').description('for authors of plugins');
+plugin
+  .command('test')
+  .description('try a plugin against the contract, on random VMIs, beside those of the configuration')
+  .argument('<folder>', 'with index.ts or index.js, or a package')
+  .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
+  .option('--vmis <count>', 'how many random VMIs', whole, 1000)
+  .option('--seed <number>', 'the same seed gives the same VMIs', whole)
+  .action(async (folder: string, options) => (await import('./plugin-test.ts')).testPlugin(folder, options));
 
 const image = program.command('image').description('images of the platform on this machine');
 image

@@ -106,10 +106,11 @@ export function componentRoles(host: Host): { roles: KubeObject[]; bindings: Kub
 
 /** KubeVirt's roles for people, aggregated to Kubernetes' admin, edit and view. */
 export function userRoles(host: Host): KubeObject[] {
-  const kinds = [VMI_KIND, ...host.kinds].map((kind) => ({
-    apiGroups: [kind.resource.group],
-    resources: [kind.resource.plural],
-  }));
+  const all = [VMI_KIND, ...host.kinds].map(({ resource }) => resource);
+  const ruled = ({ group, plural }: Resource) => ({ apiGroups: [group], resources: [plural] });
+  const kinds = all.filter((resource) => resource.namespaced).map(ruled);
+  // What holds for the whole cluster is its administrator's; others may look.
+  const readable = all.map((resource): Rule => ({ ...ruled(resource), verbs: READ }));
   const streams = ['console', 'vnc'].map((one) => `${VMI_KIND.resource.plural}/${one}`);
   const verbs = host.verbs.map((verb) => `${verb.resource}/${verb.name.split('/')[0] ?? ''}`);
   const version: Rule = { apiGroups: [SUBRESOURCE_GROUP], resources: ['version'], verbs: ['get'] };
@@ -126,8 +127,8 @@ export function userRoles(host: Host): KubeObject[] {
       { [`rbac.authorization.k8s.io/aggregate-to-${name}`]: 'true' },
     );
   return [
-    role('admin', [version, ...use, ...kinds.map((kind) => ({ ...kind, verbs: [...write, 'deletecollection'] }))]),
-    role('edit', [version, ...use, ...kinds.map((kind) => ({ ...kind, verbs: write }))]),
-    role('view', [version, ...kinds.map((kind) => ({ ...kind, verbs: READ }))]),
+    role('admin', [version, ...use, ...readable, ...kinds.map((kind) => ({ ...kind, verbs: [...write, 'deletecollection'] }))]),
+    role('edit', [version, ...use, ...readable, ...kinds.map((kind) => ({ ...kind, verbs: write }))]),
+    role('view', [version, ...readable]),
   ];
 }

@@ -17,25 +17,29 @@ const ENTRIES = ['index.ts', 'index.js'];
 export async function loadPlugins(configs: readonly PluginConfig[], directory: string): Promise<PluginEntry[]> {
   return Promise.all(
     configs.map(async ({ name, module, ...rest }) => {
-      let loaded: { default?: unknown };
-      try {
-        loaded = (await import(module === undefined ? ownModule(name) : resolveModule(module, directory))) as {
-          default?: unknown;
-        };
-      } catch (error) {
-        throw fail(
-          'VL_PLUGIN_LOAD',
-          { plugin: name, module: module ?? 'Virtloom itself', cause: messageOf(error) },
-          error,
-        );
-      }
-      const plugin = shaped(name, loaded.default);
+      const plugin = await load(name, module, directory);
       if (plugin.name !== name) {
         throw fail('VL_PLUGIN_SHAPE', { plugin: name, problem: `its module calls itself "${plugin.name}"` });
       }
       return { plugin, ...rest };
     }),
   );
+}
+
+/** Imports the one plugin that `module` is, whatever it calls itself. Throws as loadPlugins(). */
+export function loadPlugin(module: string, directory: string): Promise<Plugin> {
+  return load(module, module, directory);
+}
+
+async function load(name: string, module: string | undefined, directory: string): Promise<Plugin> {
+  let loaded: { default?: unknown };
+  try {
+    const url = module === undefined ? ownModule(name) : resolveModule(module, directory);
+    loaded = (await import(url)) as { default?: unknown };
+  } catch (error) {
+    throw fail('VL_PLUGIN_LOAD', { plugin: name, module: module ?? 'Virtloom itself', cause: messageOf(error) }, error);
+  }
+  return shaped(name, loaded.default);
 }
 
 /** A plugin as far as the host relies on it. Throws VL_PLUGIN_SHAPE. */

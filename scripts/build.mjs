@@ -8,7 +8,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 /** What the published package holds besides JavaScript made of TypeScript. */
 const ASSETS = [
-  ...['core', 'plugins', 'webhooks', 'subresources', 'agent', 'telemetry', 'launcher', 'embedded', 'cli', 'docs'],
+  ...['core', 'plugins', 'webhooks', 'subresources', 'agent', 'telemetry', 'conformance', 'launcher', 'embedded', 'cli', 'docs'],
   ...['examples', 'virtloom.yaml', 'README.md', 'LICENSE'],
 ];
 const isAsset = (file) => !/\.tsx?$|\/(testdata|node_modules|plugins\/[^/]+\/dist)(\/|$)/.test(file);

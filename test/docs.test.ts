@@ -19,7 +19,7 @@ import { parse, stringify } from 'yaml';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DOCUMENTS = readdirSync(ROOT)
-  .filter((name) => !name.startsWith('.') && name !== 'node_modules')
+  .filter((name) => !name.startsWith('.') && name !== 'node_modules' && name !== 'dist')
   .flatMap((name) => {
     if (!statSync(join(ROOT, name)).isDirectory()) return [name];
     return readdirSync(join(ROOT, name), { recursive: true }).map((below) => join(name, String(below)));

@@ -17,7 +17,7 @@ import { plan, podOf, type Plan } from '../core/plan.ts';
 import { TEST_FACTS } from '../core/testing.ts';
 import type { Cause, Facts, Owner, Vmi } from '../core/types.ts';
 import { startControlPlane, type ControlPlane } from './support/control-plane.ts';
-import { randomVmis } from './support/random-vmi.ts';
+import { randomVmis } from '../conformance/random-vmi.ts';
 
 const run = promisify(execFile);
 const SCHEMA = '/usr/share/libvirt/schemas/domain.rng';

@@ -1,8 +1,8 @@
 // Random VMIs over every field that the enabled plugins own, made from their schemas: a new plugin's fields are in at once.
 import fc from 'fast-check';
-import type { Host } from '../../core/host.ts';
-import type { Schema } from '../../core/plugin.ts';
-import type { Vmi } from '../../core/types.ts';
+import type { Host } from '../core/host.ts';
+import type { Schema } from '../core/plugin.ts';
+import type { Vmi } from '../core/types.ts';
 
 /** Values that mean something, by the field's name; what is not here gets any text. */
 const TEXTS: Readonly<Record<string, readonly string[]>> = {
@@ -36,6 +36,7 @@ const TEXTS: Readonly<Record<string, readonly string[]>> = {
   networkDataBase64: ['YWJj'],
   topologyKey: ['kubernetes.io/hostname'],
   key: ['a', 'example.org/b'],
+  url: ['http://example.org/a.qcow2', 'https://example.org/%61?b=c'],
   effect: ['NoExecute'],
 };
 const BY_PARENT: Readonly<Record<string, readonly string[]>> = {
