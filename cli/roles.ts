@@ -127,7 +127,12 @@ export function userRoles(host: Host): KubeObject[] {
       { [`rbac.authorization.k8s.io/aggregate-to-${name}`]: 'true' },
     );
   return [
-    role('admin', [version, ...use, ...readable, ...kinds.map((kind) => ({ ...kind, verbs: [...write, 'deletecollection'] }))]),
+    role('admin', [
+      version,
+      ...use,
+      ...readable,
+      ...kinds.map((kind) => ({ ...kind, verbs: [...write, 'deletecollection'] })),
+    ]),
     role('edit', [version, ...use, ...readable, ...kinds.map((kind) => ({ ...kind, verbs: write }))]),
     role('view', [version, ...readable]),
   ];
