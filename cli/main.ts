@@ -129,6 +129,11 @@ plugins
 
 const plugin = program.command('plugin').description('for authors of plugins');
 plugin
+  .command('create')
+  .description('make a package with a plugin that works, to begin from')
+  .argument('<name>', 'of the plugin, and of the folder that is made here')
+  .action(async (name: string) => (await import('./plugin-create.ts')).createPlugin(name));
+plugin
   .command('test')
   .description('try a plugin against the contract, on random VMIs, beside those of the configuration')
   .argument('<folder>', 'with index.ts or index.js, or a package')

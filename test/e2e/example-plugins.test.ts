@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { buildTiny } from '../../examples/images/tiny/build.ts';
-import { inNetns, ok, waitFor } from '../support/command.ts';
-import { type Installed, install } from '../support/installed.ts';
+import { inNetns, ok, run, waitFor } from '../support/command.ts';
+import { type Installed, install, npm } from '../support/installed.ts';
 import { Platform, ROOT } from '../support/platform.ts';
 
 type Guest = Awaited<ReturnType<Platform['waitForGuest']>>;
@@ -135,6 +135,37 @@ async function secondsFor(work: () => Promise<unknown>): Promise<number> {
   await work();
   return (performance.now() - begin) / 1000;
 }
+
+describe('virtloom plugin create', () => {
+  const virtloom = (...args: string[]) =>
+    run(['sh', '-c', 'cd "$1" && shift && exec "$@"', 'sh', installed.author, ...installed.cli, ...args]);
+
+  it('makes a package that passes its tests, the conformance kit, and builds', async () => {
+    const made = await virtloom('plugin', 'create', 'my-panic');
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    const folder = join(installed.author, 'my-panic');
+    expect(await npm(['test'], folder)).toMatch(/3 passed/);
+    const tried = await virtloom('plugin', 'test', 'my-panic', '--vmis', '200');
+    expect(tried.stdout).not.toContain('FAIL');
+    expect(tried.code).toBe(0);
+    await npm(['pack'], folder);
+    const packed = await ok(['tar', 'tzf', join(folder, 'virtloom-my-panic-0.1.0.tgz')]);
+    expect(packed.trim().split('\n').sort()).toEqual(
+      ['README.md', 'dist/index.d.ts', 'dist/index.js', 'package.json'].map((file) => `package/${file}`),
+    );
+  });
+
+  it('refuses a name that is none, and one that is taken', async () => {
+    expect(await virtloom('plugin', 'create', '../x')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"../x" is no name') as string,
+    });
+    expect(await virtloom('plugin', 'create', 'io-limits')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('io-limits: there is something of that name already') as string,
+    });
+  });
+});
 
 describe('io-limits', () => {
   let limited: Guest;

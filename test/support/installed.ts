@@ -7,13 +7,15 @@ import { ROOT } from './platform.ts';
 
 const MODULES = join(ROOT, 'node_modules');
 /** What the author of a plugin has at hand: the published Virtloom, TypeScript and Node's types. */
-const AUTHORS = ['typescript', '@types'];
+const AUTHORS = ['typescript', '@types', 'eslint', 'typescript-eslint', 'vitest'];
 
 export interface Installed {
   /** The directory with node_modules, virtloom.yaml and whatever else the user has. Remove it afterwards. */
   readonly directory: string;
   /** Program and first argument of the installed `virtloom`. */
   readonly cli: string[];
+  /** Where an author of plugins works: what `npm install` brings them is there. */
+  readonly author: string;
 }
 
 /** Builds and packs Virtloom, and each plugin against that, and installs them all. Takes half a minute. */
@@ -39,10 +41,11 @@ export async function install(plugins: readonly string[]): Promise<Installed> {
   await npm(['install', '--prefer-offline', '--no-audit', '--no-fund', ...archives], directory);
   const cli = join(directory, 'node_modules/virtloom/cli/virtloom.mjs');
   if (!existsSync(cli)) throw new Error(`npm installed no ${cli}`);
-  return { directory, cli: [node, cli] };
+  return { directory, cli: [node, cli], author };
 }
 
-async function npm(args: readonly string[], cwd: string): Promise<string> {
+/** npm in a folder; gives what it says. */
+export async function npm(args: readonly string[], cwd: string): Promise<string> {
   // npm has no option for it that all commands heed.
   return ok(['sh', '-c', 'cd "$1" && shift && exec npm "$@"', 'sh', cwd, ...args], { timeoutMs: 180_000 });
 }
