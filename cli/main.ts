@@ -115,6 +115,13 @@ offline(
   program.command('explain').description('print what a manifest becomes, and which plugin made each part'),
 ).action(async (options) => (await import('./render.ts')).explain(options));
 
+connected(program.command('diff').description('print what a change would change in pod and domain, before it is made'))
+  .option('-f, --filename <file>', 'the new manifest; the old one first, or the VM that runs is compared', collect, [])
+  .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
+  .option('--to-config <file>', 'the configuration to come')
+  .option('--no-emulation', 'plan for hardware virtualization')
+  .action(async (options) => (await import('./diff.ts')).diff(options));
+
 const plugins = program
   .command('plugins')
   .description('list the enabled plugins in their order')

@@ -24,18 +24,22 @@ export interface RenderOptions {
 export const OUTPUTS = ['domain', 'pod', 'plan'] as const;
 export type Output = (typeof OUTPUTS)[number];
 
-interface Rendered {
+export interface Rendered {
   readonly vmi: Vmi;
   readonly plan: Plan;
   readonly record: readonly DefaultRecord[];
 }
 
 /** Paths in the pod hold the VMI's uid, which only the API server gives. */
-const NO_UID = '00000000-0000-0000-0000-000000000000';
+export const NO_UID = '00000000-0000-0000-0000-000000000000';
 const USER = { username: 'virtloom', groups: ['system:authenticated'] };
 
-async function renderAll(options: RenderOptions): Promise<Rendered[]> {
-  const objects = readManifests(options.filename);
+export async function renderAll(options: RenderOptions): Promise<Rendered[]> {
+  return renderObjects(readManifests(options.filename), options);
+}
+
+/** What the VMs among the objects become; the others are there to be read. Throws Exit where a rule refuses one. */
+export async function renderObjects(objects: readonly KubeObject[], options: RenderOptions): Promise<Rendered[]> {
   // Presets in the same file apply as they would in the cluster.
   const list = async <T extends KubeObject>(resource: { kind: string }): Promise<T[]> =>
     objects.filter((one) => one.kind === resource.kind) as T[];
@@ -114,7 +118,7 @@ export async function explain(options: RenderOptions): Promise<void> {
     table(`${VMI_KIND.resource.kind} ${vmi.metadata.name ?? ''}: domain`, lines);
     table(
       'pod',
-      [...planned.pod.owners].map(([path, by]) => [`${path} = ${shown(valueAt(planned.pod.value, path))}`, who(by)]),
+      planned.pod.leaves.map(({ path, value, by }) => [`${path} = ${shown(value)}`, who(by)]),
     );
     table(
       'defaults',
@@ -153,31 +157,13 @@ function explainDomain(element: Element, indent: string, lines: [string, string]
   for (const child of element.children) explainDomain(child, `${indent}  `, lines);
 }
 
-function who(by: Owner, why?: string): string {
+export function who(by: Owner, why?: string): string {
   return [`${by.plugin} ${by.tap}`, by.field, why].filter((part) => part !== undefined).join(', ');
 }
 
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-/** The leaf at an owner's path, e.g. `spec.containers[name=compute].image`. */
-function valueAt(root: unknown, path: string): unknown {
-  let value: unknown = root;
-  for (const [, key, index] of path.matchAll(/([^.[\]]+(?:\[?[^.[\]]*)?)|\[([^\]]+)\]/g)) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    if (index !== undefined && Array.isArray(value)) {
-      const equals = index.indexOf('=');
-      value =
-        equals < 0
-          ? value[Number(index)]
-          : value.find(
-              (item) => String((item as Record<string, unknown>)[index.slice(0, equals)]) === index.slice(equals + 1),
-            );
-    } else value = (value as Record<string, unknown>)[key ?? index ?? ''];
-  }
-  return value;
 }
 
 function table(title: string, rows: readonly [string, string][]): void {

@@ -71,13 +71,21 @@ export class PodTree {
     return new PodTree(structuredClone(this.value), this.signatures.copy());
   }
 
-  /** By path, e.g. `spec.containers[name=compute].image`. */
-  get owners(): Map<string, Owner> {
-    const owners = new Map<string, Owner>();
-    this.signatures.visit('', this.value, ({ leaves }, path, value) => {
-      for (const key in leaves) owners.set(pathBelow(path, value, key), leaves[key] as Owner);
+  /** Every leaf with its path, e.g. `spec.containers[name=compute].image`, and who set it. */
+  get leaves(): { readonly path: string; readonly value: unknown; readonly by: Owner }[] {
+    const all: { path: string; value: unknown; by: Owner }[] = [];
+    this.signatures.visit('', this.value, ({ leaves }, path, parent) => {
+      for (const key in leaves) {
+        const value = (parent as Record<string, unknown>)[key];
+        all.push({ path: pathBelow(path, parent, key), value, by: leaves[key] as Owner });
+      }
     });
-    return owners;
+    return all;
+  }
+
+  /** By path. */
+  get owners(): Map<string, Owner> {
+    return new Map(this.leaves.map(({ path, by }) => [path, by]));
   }
 }
 

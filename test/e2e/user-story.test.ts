@@ -1,4 +1,5 @@
 // What a user does with the first VM, from `kubectl apply` to `virtloom down`, in that order; each step stands on the one before.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Census } from '../support/census.ts';
@@ -86,6 +87,18 @@ describe('the first VM', () => {
     const nowhere = await platform.virtloom(['plugins', 'top', '--metrics', 'http://127.0.0.1:1/metrics']);
     expect(nowhere.code).toBe(1);
     expect(nowhere.stderr).toContain('http://127.0.0.1:1/metrics gives no metrics');
+  });
+
+  it('tells what a change would change, against what runs', async () => {
+    const same = await platform.virtloom(['diff', '-f', join(ROOT, 'examples/vm-tiny.yaml')]);
+    expect(same).toMatchObject({ code: 0, stdout: 'no changes\n' });
+    const larger = join(platform.directory, 'larger.yaml');
+    const text = readFileSync(join(ROOT, 'examples/vm-tiny.yaml'), 'utf8').replace(/guest: \S+/, 'guest: 160Mi');
+    writeFileSync(larger, text);
+    const changed = await platform.virtloom(['diff', '-f', larger]);
+    expect(changed.code).toBe(1);
+    expect(changed.stdout).toContain(`+ memory/text() = ${160 * 2 ** 20}  (compute prepareDomain.first)`);
+    expect(changed.stdout).toContain('a running VM takes them up when it is restarted');
   });
 
   it("shows in KubeVirt's columns", async () => {
