@@ -80,7 +80,9 @@ function rendering({ config, emulation }: DiffOptions): RenderOptions {
 /** The running VMI as somebody would write it down: without what only the cluster gives, under the new one's name. */
 function asManifest({ apiVersion, kind, metadata, spec }: Vmi, { metadata: target }: Vmi): KubeObject {
   const { labels, annotations } = metadata;
-  const own = Object.entries(annotations ?? {}).filter(([key]) => key !== 'kubevirt.io/vm-generation');
+  const own = Object.entries(annotations ?? {}).filter(
+    ([key]) => !/^(kubevirt\.io\/vm-generation$|virtloom\.io\/)/.test(key),
+  );
   return {
     apiVersion,
     kind,

@@ -29,6 +29,11 @@ export function flatten(plan: Plan): Line[] {
   return lines;
 }
 
+/** The plugins that had a part in the plan. */
+export function participants(plan: Plan): Set<string> {
+  return new Set(flatten(plan).flatMap(({ by }) => (by && by.plugin !== 'core' ? [by.plugin] : [])));
+}
+
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

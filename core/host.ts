@@ -72,6 +72,11 @@ export interface Host {
   readonly log: Logger;
 }
 
+/** The enabled plugins: name to version. */
+export function versionsOf({ plugins }: Pick<Host, 'plugins'>): Map<string, string> {
+  return new Map(plugins.map(({ name, version }) => [name, version]));
+}
+
 /** Builds the host: checks options, resolves the order, registers every tap. Throws VL_PLUGIN_* and VL_*_CLASH. */
 export function createHost(entries: readonly PluginEntry[], options: HostOptions): Host {
   for (const { plugin } of entries) {

@@ -88,7 +88,7 @@ export type { GrpcCall } from './grpc.ts';
 export { getPath, parsePath, formatPath, setPath } from './path.ts';
 export { conditionOf, dropCondition, isFinal, seconds, setCondition } from './status.ts';
 export { isPlatform } from './vmi-admission.ts';
-export { VMIS } from './vmi-kind.ts';
+export { PLUGINS_ANNOTATION, VMIS } from './vmi-kind.ts';
 export { KubeError, isConflict, isNotFound } from './kube/client.ts';
 export type { KubeClient } from './kube/client.ts';
 export { Controller } from './kube/controller.ts';

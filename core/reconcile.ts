@@ -1,7 +1,8 @@
 // The VMI reconciler: makes the launcher pod, hands the VMI to its node, and cleans up when the node never had it.
 import type { Logger } from 'pino';
 import { messageOf, VirtloomError } from './errors.ts';
-import type { Host } from './host.ts';
+import { participants } from './flat-plan.ts';
+import { versionsOf, type Host } from './host.ts';
 import { isConflict, isNotFound, type KubeClient } from './kube/client.ts';
 import { CachedWriter } from './kube/writer.ts';
 import { Controller, type Request, type Result } from './kube/controller.ts';
@@ -9,11 +10,11 @@ import type { EventRecorder } from './kube/events.ts';
 import type { Informer } from './kube/informer.ts';
 import { PODS, controllerOf, resourceName, type KubeObject, type Resource } from './kube/objects.ts';
 import { isOver, isUp, type Pod, trouble, unschedulable } from './launcher-pod.ts';
-import { plan, podOf } from './plan.ts';
+import { plan, podOf, type Plan } from './plan.ts';
 import { fromClient, fromInformers, isReadBy, readObjects, type ObjectSource } from './reads.ts';
 import { dropCondition, enterPhase, isFinal, setCondition } from './status.ts';
 import type { Condition, Facts, Vmi, VmiStatus } from './types.ts';
-import { VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
+import { PLUGINS_ANNOTATION, VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
 
 export const NODE_LABEL = 'kubevirt.io/nodeName';
 /** How long a node agent may take to tell how its guest ended, once the pod is over. */
@@ -123,11 +124,13 @@ class VmiReconciler {
 
   /** Pending: derive the plan, make the pod. */
   async #schedule(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
+    let plugins: string | undefined;
     if (!pod) {
       try {
         const objects = await readObjects(this.#o.host, vmi, this.#objects);
         const planned = await plan(this.#o.host, vmi, { cluster: this.#o.cluster, steps: {}, objects });
         pod = await this.#o.client.create<Pod>(PODS, vmi.metadata.namespace, podOf(planned) as Pod);
+        plugins = this.#versionsIn(planned);
       } catch (error) {
         if (isNotFound(error)) return;
         await this.#complain(vmi, error instanceof VirtloomError ? error.code : 'FailedCreate', messageOf(error));
@@ -143,10 +146,20 @@ class VmiReconciler {
     const conditions = dropCondition(status.conditions, 'Synchronized');
     const finalizers = vmi.metadata.finalizers ?? [];
     await this.#writer.write(vmi, {
-      // Admission puts it there; an object that came past admission needs it all the same.
-      ...(finalizers.includes(VMI_FINALIZER) ? {} : { metadata: { finalizers: [...finalizers, VMI_FINALIZER] } }),
+      metadata: {
+        // Admission puts it there; an object that came past admission needs it all the same.
+        ...(finalizers.includes(VMI_FINALIZER) ? {} : { finalizers: [...finalizers, VMI_FINALIZER] }),
+        ...(plugins === undefined ? {} : { annotations: { [PLUGINS_ANNOTATION]: plugins } }),
+      },
       status: { ...status, conditions },
     });
+  }
+
+  /** The plugins that had a part in the plan, with their versions, as JSON. */
+  #versionsIn(planned: Plan): string {
+    const versions = versionsOf(this.#o.host);
+    const names = [...participants(planned)].sort();
+    return JSON.stringify(Object.fromEntries(names.map((name) => [name, versions.get(name) ?? ''])));
   }
 
   /** Scheduling: pass on what holds the pod up; when it runs, give the VMI to its node. */

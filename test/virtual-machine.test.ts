@@ -18,6 +18,10 @@ import plugin from '../plugins/virtual-machine/index.ts';
 import { VMS, type RunStrategy, type VirtualMachine } from '../plugins/virtual-machine/kind.ts';
 
 const log = pino({ level: 'silent' });
+const PLUGINS = new Map([
+  ['steady', '1.0.0'],
+  ['moving', '2.0.0'],
+]);
 const host = testHost([plugin]);
 const informers = new Map<string, Informer<KubeObject>>();
 let directory: string;
@@ -38,7 +42,7 @@ beforeAll(async () => {
     return found as unknown as Informer<T>;
   };
   const events = new EventRecorder(client, 'test');
-  controllers = host.controllers.flatMap((make) => make({ client, events, log, informer }));
+  controllers = host.controllers.flatMap((make) => make({ client, events, log, plugins: PLUGINS, informer }));
   await Promise.all(controllers.map((controller) => controller.start()));
 });
 afterAll(async () => {
@@ -173,4 +177,55 @@ it('leaves a VMI alone that it did not make', async () => {
   // By now the controller has had its turn with the first.
   await vmiAfter('after');
   expect(await vmiOf('foreign')).toBeDefined();
+});
+
+it('says that a restart is needed, and for what, until the VM is what its template says', async () => {
+  await make('changed', 'Always');
+  const vmi = await vmiAfter('changed');
+  await play('changed', 'Running');
+  const restart = async () => {
+    const { status } = await client.get<VirtualMachine>(VMS, 'default', 'changed');
+    return status?.conditions?.find(({ type }) => type === 'RestartRequired');
+  };
+  await shows('changed', 'Running');
+  expect(await restart()).toBeUndefined();
+  const set = (terminationGracePeriodSeconds: number | null) =>
+    client.patch(
+      VMS,
+      'default',
+      'changed',
+      { spec: { template: { spec: { terminationGracePeriodSeconds } } } },
+      { type: 'merge' },
+    );
+  await set(7);
+  const condition = await until('RestartRequired', async () => restart());
+  expect(condition).toMatchObject({
+    status: 'True',
+    message: expect.stringContaining('changed: spec.template.spec.terminationGracePeriodSeconds') as string,
+  });
+  await set(null);
+  await until('no RestartRequired', async () => (await restart()) === undefined);
+
+  await client.patch<Vmi>(
+    VMIS,
+    'default',
+    'changed',
+    { metadata: { annotations: { 'virtloom.io/plugins': '{"steady":"1.0.0","moving":"1.0.0","gone":"3.0.0"}' } } },
+    { type: 'merge' },
+  );
+  const { message } = await until('RestartRequired', async () => restart());
+  expect(message).toContain('plugin moving was 1.0.0 and is 2.0.0; plugin gone is not enabled any more');
+  expect(message).not.toContain('steady');
+
+  expect(await verb('changed', 'restart')).toBe(202);
+  await vmiAfter('changed', vmi);
+  await play('changed', 'Running');
+  await until('no RestartRequired after the restart', async () => (await restart()) === undefined);
+
+  // Somebody's own writing in the record says nothing, and harms nothing.
+  const broken = { 'virtloom.io/plugins': '{', 'virtloom.io/template': '7' };
+  await client.patch<Vmi>(VMIS, 'default', 'changed', { metadata: { annotations: broken } }, { type: 'merge' });
+  await set(9);
+  await shows('changed', 'Running');
+  expect(await restart()).toBeUndefined();
 });

@@ -44,8 +44,9 @@ function annotations(vmi: Vmi): Record<string, string> {
   const out: Record<string, string> = {};
   const given = vmi.metadata.annotations;
   for (const key in given) {
-    // What kubectl notes down about the VMI says nothing about the pod.
-    if (key !== OVERHEAD_ANNOTATION && !key.startsWith('kubectl.kubernetes.io/')) out[key] = given[key] as string;
+    // What kubectl and the platform note down about the VMI says nothing about the pod.
+    const isNote = key === OVERHEAD_ANNOTATION || /^(kubectl\.kubernetes|virtloom)\.io\//.test(key);
+    if (!isNote) out[key] = given[key] as string;
   }
   out['kubevirt.io/domain'] = vmi.metadata.name ?? '';
   out['kubectl.kubernetes.io/default-container'] = 'compute';

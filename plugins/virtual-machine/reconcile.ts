@@ -25,6 +25,7 @@ import {
   type VirtualMachineStatus,
 } from './kind.ts';
 import { printableStatus } from './printable-status.ts';
+import { RESTART_REQUIRED, restartRequired, templateAnnotation } from './restart-required.ts';
 import { decide, remaining, startFailure } from './run-strategy.ts';
 
 export function virtualMachineController(context: ControllerContext): Controller {
@@ -120,6 +121,7 @@ class VirtualMachineReconciler {
         ...(template.metadata?.labels ? { labels: template.metadata.labels } : {}),
         annotations: {
           ...template.metadata?.annotations,
+          ...templateAnnotation(vm),
           'kubevirt.io/vm-generation': String(vm.metadata.generation ?? 1),
         },
         ownerReferences: [
@@ -199,6 +201,10 @@ class VirtualMachineReconciler {
       failure === undefined
         ? conditions.filter((one) => one.type !== 'Failure')
         : setCondition(conditions, { type: 'Failure', status: 'True', reason: 'FailedCreate', message: failure }, now);
+    const restart = vmi && !isFinal(vmi.status?.phase) ? restartRequired(vm, vmi, this.#context.plugins) : undefined;
+    conditions = restart
+      ? setCondition(conditions, restart, now)
+      : conditions.filter((one) => one.type !== RESTART_REQUIRED);
     const next: VirtualMachineStatus = {
       ...old,
       conditions: mirrored(conditions, vmi),
