@@ -22,10 +22,10 @@ export function createPlugin(name: string): void {
   for (const [file, text] of Object.entries(filesOf(name))) writeFileSync(join(folder, file), text);
   process.stdout.write(`${name}/ is made. Next:
 
+  npx virtloom plugin test ${name}    # the contract, on random VMIs
   cd ${name} && npm install
-  npm test                                  # type check, lint, unit tests
-  npx virtloom plugin test .                # the contract, on random VMIs
-  npm pack                                  # builds it, and packs it to be installed beside Virtloom
+  npm test                            # type check, lint, unit tests
+  npm pack                            # builds it, and packs it to be installed beside Virtloom
 `);
 }
 

@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { hookReference } from '../scripts/hook-reference.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DOCUMENTS = readdirSync(ROOT)
@@ -131,4 +132,8 @@ describe('docs/errors.md', () => {
     const explained = [...read('docs/errors.md').matchAll(/^\| `(VL_\w+)` \|/gm)].map(([, code]) => code);
     expect(explained).toEqual(thrown);
   });
+});
+
+it('docs/hooks.md is what the types say', () => {
+  expect(read('docs/hooks.md')).toBe(hookReference());
 });

@@ -187,6 +187,9 @@ it('takes a VMI from Pending to its node in one pod and two writes', async () =>
   await setPod(pod, UP);
   const scheduled = await inPhase('a', 'Scheduled');
   expect(scheduled.metadata.labels).toMatchObject({ 'kubevirt.io/nodeName': 'node1' });
+  expect(scheduled.metadata.annotations).toMatchObject({
+    'virtloom.io/plugins': '{"launcher":"1.0.0","reader":"1.0.0"}',
+  });
   expect(scheduled.status).toMatchObject({
     nodeName: 'node1',
     activePods: { [pod.metadata.uid ?? '']: 'node1' },
