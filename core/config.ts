@@ -13,6 +13,8 @@ export interface PluginConfig {
   readonly failurePolicy: 'Fail' | 'Ignore';
   /** Milliseconds an asynchronous tap of the plugin may take. */
   readonly timeoutMs: number;
+  /** `process`: the plugin runs in a process of its own, which may read its code and do nothing else to the machine. */
+  readonly isolation: 'none' | 'process';
 }
 
 export interface Config {
@@ -47,6 +49,7 @@ const SCHEMA = {
           options: { type: 'object' },
           failurePolicy: { enum: ['Fail', 'Ignore'] },
           timeoutMs: { type: 'integer', minimum: 1 },
+          isolation: { enum: ['none', 'process'] },
         },
       },
     },
@@ -98,6 +101,7 @@ export function parseConfig(text: string, file: string): Config {
       options: plugin.options ?? {},
       failurePolicy: plugin.failurePolicy ?? 'Fail',
       timeoutMs: plugin.timeoutMs ?? 10_000,
+      isolation: plugin.isolation ?? 'none',
     })),
   };
 }

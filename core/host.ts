@@ -1,10 +1,10 @@
 // The host: plugins loaded, put in order, their taps on the hooks, each contained and signed.
-import { Ajv } from 'ajv';
 import type { Logger } from 'pino';
 import semver from 'semver';
 import { fail } from './errors.ts';
 import { createHooks, type Hooks } from './hooks.ts';
 import type { KubeObject, Resource } from './kube/objects.ts';
+import { checkedOptions } from './options.ts';
 import { orderPlugins } from './order.ts';
 import { CORE_API } from './plugin.ts';
 import type { Command, ControllerContext, KindDefinition, Plugin, Read, Verb } from './plugin.ts';
@@ -178,21 +178,4 @@ function timed(action: Action, plugin: string, name: string, onStep: OnStep): Ac
       ? { revert: (context, args, result) => run('revert', async () => action.revert?.(context, args, result)) }
       : {}),
   };
-}
-
-function checkedOptions(plugin: Plugin, given: { readonly [key: string]: unknown }): { [key: string]: unknown } {
-  const copy = structuredClone(given) as { [key: string]: unknown };
-  const schema = plugin.options ?? { type: 'object', additionalProperties: false };
-  const validate = new Ajv({ allErrors: true, useDefaults: true }).compile(schema);
-  if (!validate(copy)) {
-    const problem = (validate.errors ?? [])
-      .map((error) => {
-        const extra =
-          error.keyword === 'additionalProperties' ? ` "${String(error.params['additionalProperty'])}"` : '';
-        return `${error.instancePath.slice(1).replaceAll('/', '.') || 'options'} ${error.message ?? 'is invalid'}${extra}`;
-      })
-      .join('; ');
-    throw fail('VL_PLUGIN_OPTIONS', { plugin: plugin.name, problem });
-  }
-  return copy;
 }

@@ -1,23 +1,28 @@
 // The plugins' modules: what the configuration calls them, found, imported and looked at.
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import semver from 'semver';
 import type { PluginConfig } from './config.ts';
 import { fail, messageOf, type VirtloomError } from './errors.ts';
 import type { PluginEntry } from './host.ts';
+import { isolated } from './isolation/isolated.ts';
 import type { Plugin } from './plugin.ts';
 
 /** Of this package: plugins that are installed beside it are found although the configuration is elsewhere. */
 const OWN = createRequire(import.meta.url);
+const OWN_PACKAGE = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const ENTRIES = ['index.ts', 'index.js'];
 
 /** Imports the plugins that the configuration in `directory` lists. Throws VL_PLUGIN_LOAD or VL_PLUGIN_SHAPE. */
 export async function loadPlugins(configs: readonly PluginConfig[], directory: string): Promise<PluginEntry[]> {
   return Promise.all(
-    configs.map(async ({ name, module, ...rest }) => {
-      const plugin = await load(name, module, directory);
+    configs.map(async ({ name, module, isolation, ...rest }) => {
+      const plugin =
+        isolation === 'process'
+          ? await loadIsolated({ name, module, ...rest }, directory)
+          : await load(name, module, directory);
       if (plugin.name !== name) {
         throw fail('VL_PLUGIN_SHAPE', { plugin: name, problem: `its module calls itself "${plugin.name}"` });
       }
@@ -34,12 +39,42 @@ export function loadPlugin(module: string, directory: string): Promise<Plugin> {
 async function load(name: string, module: string | undefined, directory: string): Promise<Plugin> {
   let loaded: { default?: unknown };
   try {
-    const url = module === undefined ? ownModule(name) : resolveModule(module, directory);
-    loaded = (await import(url)) as { default?: unknown };
+    loaded = (await import(urlOf(name, module, directory))) as { default?: unknown };
   } catch (error) {
-    throw fail('VL_PLUGIN_LOAD', { plugin: name, module: module ?? 'Virtloom itself', cause: messageOf(error) }, error);
+    throw unloadable(name, module, error);
   }
   return shaped(name, loaded.default);
+}
+
+type Alone = Pick<PluginConfig, 'name' | 'options' | 'timeoutMs'> & { readonly module: string | undefined };
+
+async function loadIsolated({ name, module, options, timeoutMs }: Alone, directory: string): Promise<Plugin> {
+  let url: string;
+  try {
+    url = urlOf(name, module, directory);
+  } catch (error) {
+    throw unloadable(name, module, error);
+  }
+  // Its own package, the configuration's packages, and Virtloom's.
+  const readable = [packageOf(fileURLToPath(url)), join(directory, 'node_modules'), OWN_PACKAGE];
+  const plugin = await isolated({ name, url, options, timeoutMs, readable: readable.map((path) => `${path}/*`) });
+  return shaped(name, plugin);
+}
+
+function urlOf(name: string, module: string | undefined, directory: string): string {
+  return module === undefined ? ownModule(name) : resolveModule(module, directory);
+}
+
+function unloadable(name: string, module: string | undefined, error: unknown): VirtloomError {
+  return fail('VL_PLUGIN_LOAD', { plugin: name, module: module ?? 'Virtloom itself', cause: messageOf(error) }, error);
+}
+
+/** The folder with the package.json that a file belongs to; its own where there is none. */
+function packageOf(file: string): string {
+  for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder;
+  }
+  return dirname(file);
 }
 
 /** A plugin as far as the host relies on it. Throws VL_PLUGIN_SHAPE. */
