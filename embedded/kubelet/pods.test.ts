@@ -105,13 +105,15 @@ describe('life of a pod', () => {
       'in CrashLoopBackOff',
       (s) => s.containerStatuses?.[0]?.state.waiting?.reason === 'CrashLoopBackOff',
     );
+    // What follows must not find it still there, whatever this finds.
+    await machine.remove(pod);
     expect(status.containerStatuses?.[0]).toMatchObject({
-      restartCount: 1,
+      // At least: who looks late sees it wait for a further one.
+      restartCount: expect.toSatisfy((count: number) => count >= 1 && count <= 3) as number,
       lastState: { terminated: { exitCode: 7 } },
       ready: false,
     });
     expect(status.phase).toBe('Running');
-    await machine.remove(pod);
   });
 
   test('a program that is not there is a StartError', async () => {
