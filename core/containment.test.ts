@@ -5,8 +5,9 @@ import { el } from './domain/element.ts';
 import { createHost } from './host.ts';
 import type { KubeObject } from './kube/objects.ts';
 import { plan } from './plan.ts';
-import { definePlugin, type Contribution, type Plugin, type PrepareTap, type Writes } from './plugin.ts';
+import { definePlugin, type Contribution, type Plugin, type PrepareTap } from './plugin.ts';
 import { admitFor, planFor, TEST_FACTS, testHost } from './testing.ts';
+import type { Writes } from './scope.ts';
 import type { Vmi } from './types.ts';
 
 const vmi = {

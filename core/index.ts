@@ -44,7 +44,6 @@ export type {
   VerbAnswer,
   VerbContext,
   Verdict,
-  Writes,
 } from './plugin.ts';
 export type {
   Action,
@@ -82,6 +81,7 @@ export type { Element, ReadonlyElement } from './domain/element.ts';
 export { parseXml, toXml } from './domain/xml.ts';
 export type { DomainDraft, ElementDraft } from './domain/draft.ts';
 export type { PodPart } from './pod.ts';
+export type { Writes } from './scope.ts';
 export { fail, messageOf, VirtloomError } from './errors.ts';
 export { grpcCall } from './grpc.ts';
 export type { GrpcCall } from './grpc.ts';

@@ -8,6 +8,7 @@ import type { KubeObject, Resource } from './kube/objects.ts';
 import type { DomainDraft } from './domain/draft.ts';
 import type { Element } from './domain/element.ts';
 import type { PodDraft, PodPart } from './pod.ts';
+import type { Writes } from './scope.ts';
 import type { NodeSide, RewriteDraft, StepDraft } from './steps.ts';
 import type { DiskOf, InterfaceOf, LabelsOf, NetworkOf, OptionsOf, VmiWith, VolumeOf } from './typing.ts';
 import type { Cause, Facts, Json, Vmi, VmiOf } from './types.ts';
@@ -361,16 +362,6 @@ export interface PluginHost<M extends MetricDefinitions = MetricDefinitions> {
   readonly metrics: MetricsOf<M>;
   /** Objects that admission may look up (presets, secrets, ...); offline it finds nothing. */
   list<T extends KubeObject>(resource: Resource, namespace: string): Promise<T[]>;
-}
-
-/**
- * What a plugin's hooks may write besides what its attachments are: paths, each with all below it. A write outside of
- * them is refused. `pod`: `spec.volumes`, `spec.containers[compute].resources`, `metadata.annotations`; `domain`: below
- * the domain element, `cpu`, `devices/panic`, `devices/disk/iotune`, `@type` for an attribute.
- */
-export interface Writes {
-  readonly pod?: readonly string[];
-  readonly domain?: readonly string[];
 }
 
 /** A plugin as the host runs it. Written down with definePlugin(), which types it more closely. */

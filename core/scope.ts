@@ -1,5 +1,14 @@
 // Where in pod and domain a plugin may write: the paths that it declares, as a tree to walk beside the writing.
-import type { Writes } from './plugin.ts';
+
+/**
+ * What a plugin's hooks may write besides what its attachments are: paths, each with all below it. A write outside of
+ * them is refused. `pod`: `spec.volumes`, `spec.containers[compute].resources`, `metadata.annotations`; `domain`: below
+ * the domain element, `cpu`, `devices/panic`, `devices/disk/iotune`, `@type` for an attribute.
+ */
+export interface Writes {
+  readonly pod?: readonly string[];
+  readonly domain?: readonly string[];
+}
 
 /** One place: all of what is below it may be written, or only what `below` leads to. */
 export interface Scope {
