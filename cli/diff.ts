@@ -1,12 +1,9 @@
 // `virtloom diff`: what a change of manifest or configuration changes in pod and domain, before anything happens.
-import { isNotFound, KubeClient } from '../core/kube/client.ts';
-import type { KubeObject } from '../core/kube/objects.ts';
 import { compare, flatten, type Change, type Line } from '../core/flat-plan.ts';
-import type { Vmi } from '../core/types.ts';
-import { VMIS } from '../core/vmi-kind.ts';
-import { Exit, REFUSED, USAGE } from './exit.ts';
+import { Exit, USAGE } from './exit.ts';
+import { asManifest, runningVmi } from './running.ts';
 import { findKubeconfig } from './paths.ts';
-import { NO_UID, renderAll, renderObjects, shown, who, type Rendered, type RenderOptions } from './render.ts';
+import { renderAll, renderObjects, shown, who, type Rendered } from './render.ts';
 
 export interface DiffOptions {
   /** One manifest, or the old one and the new one. */
@@ -54,47 +51,18 @@ function pairs(before: readonly Rendered[], after: readonly Rendered[]): Map<str
 
 /** The VMIs of the same names as they run, planned by the same configuration. */
 async function running(wanted: readonly Rendered[], options: DiffOptions): Promise<Rendered[]> {
-  const client = KubeClient.fromKubeconfig(findKubeconfig(options.kubeconfig));
-  try {
-    const all: Rendered[] = [];
-    for (const { vmi } of wanted) {
-      const { name = '', namespace } = vmi.metadata;
-      const found = await client
-        .get<Vmi>(VMIS, options.namespace ?? namespace ?? 'default', name)
-        .catch((error: unknown) => {
-          if (isNotFound(error)) throw new Exit(REFUSED, `${name} does not run: give the old manifest by a first -f`);
-          throw error;
-        });
-      all.push(...(await renderObjects([asManifest(found, vmi)], rendering(options))));
-    }
-    return all;
-  } finally {
-    client.close();
+  const { config, emulation } = options;
+  const all: Rendered[] = [];
+  for (const { vmi } of wanted) {
+    const { name = '', namespace = 'default' } = vmi.metadata;
+    const found = await runningVmi(name, {
+      kubeconfig: findKubeconfig(options.kubeconfig),
+      namespace: options.namespace ?? namespace,
+    });
+    const manifest = asManifest(found, { name, namespace });
+    all.push(...(await renderObjects([manifest], { filename: '', config, emulation })));
   }
-}
-
-function rendering({ config, emulation }: DiffOptions): RenderOptions {
-  return { filename: '', config, emulation };
-}
-
-/** The running VMI as somebody would write it down: without what only the cluster gives, under the new one's name. */
-function asManifest({ apiVersion, kind, metadata, spec }: Vmi, { metadata: target }: Vmi): KubeObject {
-  const { labels, annotations } = metadata;
-  const own = Object.entries(annotations ?? {}).filter(
-    ([key]) => !/^(kubevirt\.io\/vm-generation$|virtloom\.io\/)/.test(key),
-  );
-  return {
-    apiVersion,
-    kind,
-    metadata: {
-      name: target.name ?? '',
-      namespace: target.namespace ?? 'default',
-      uid: NO_UID,
-      labels: Object.fromEntries(Object.entries(labels ?? {}).filter(([key]) => key !== 'kubevirt.io/nodeName')),
-      annotations: Object.fromEntries(own),
-    },
-    spec,
-  } as unknown as KubeObject;
+  return all;
 }
 
 function print(name: string, changes: readonly Change[]): number {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { DONE, report, USAGE } from './exit.ts';
+import { DONE, Exit, report, USAGE } from './exit.ts';
 import { DEFAULT_CONFIG, DEFAULT_STATE, findKubeconfig, ROOT } from './paths.ts';
 
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
@@ -111,9 +111,19 @@ offline(program.command('render').description('print what a manifest becomes, wi
   .addOption(new Option('-o, --output <what>').choices(['domain', 'pod', 'plan']).default('domain'))
   .action(async (options) => (await import('./render.ts')).render(options));
 
-offline(
-  program.command('explain').description('print what a manifest becomes, and which plugin made each part'),
-).action(async (options) => (await import('./render.ts')).explain(options));
+connected(program.command('explain').argument('[vmi]', 'one that runs, instead of a manifest'))
+  .description('print what a manifest becomes, or a VM that runs is, and which plugin made each part')
+  .option('-f, --filename <file>', 'manifest; - is standard input')
+  .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
+  .option('--no-emulation', 'render for hardware virtualization')
+  .action(async (running: string | undefined, options) => {
+    if ((running === undefined) === (options.filename === undefined)) {
+      throw new Exit(USAGE, 'either the name of a VM that runs, or a manifest with -f');
+    }
+    const { explain } = await import('./render.ts');
+    if (running === undefined) await explain(options);
+    else await explain({ ...options, live: { name: running, ...at(options) } });
+  });
 
 connected(program.command('diff').description('print what a change would change in pod and domain, before it is made'))
   .option('-f, --filename <file>', 'the new manifest; the old one first, or the VM that runs is compared', collect, [])

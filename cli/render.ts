@@ -10,10 +10,11 @@ import { formatPath } from '../core/path.ts';
 import { plan, podOf, type Plan } from '../core/plan.ts';
 import { fromObjects, readObjects } from '../core/reads.ts';
 import type { Facts, Owner, Vmi } from '../core/types.ts';
-import { VMI_KIND } from '../core/vmi-kind.ts';
+import { PLUGINS_ANNOTATION, VMI_KIND } from '../core/vmi-kind.ts';
 import { compose } from './compose.ts';
 import { Exit, REFUSED, USAGE } from './exit.ts';
 import { readManifests } from './manifests.ts';
+import { asManifest, NO_UID, runningVmi } from './running.ts';
 
 export interface RenderOptions {
   readonly filename: string;
@@ -30,8 +31,6 @@ export interface Rendered {
   readonly record: readonly DefaultRecord[];
 }
 
-/** Paths in the pod hold the VMI's uid, which only the API server gives. */
-export const NO_UID = '00000000-0000-0000-0000-000000000000';
 const USER = { username: 'virtloom', groups: ['system:authenticated'] };
 
 export async function renderAll(options: RenderOptions): Promise<Rendered[]> {
@@ -111,8 +110,22 @@ export async function render(options: RenderOptions & { readonly output: Output 
   process.stdout.write(documents.map((document) => stringify(document)).join('---\n'));
 }
 
-export async function explain(options: RenderOptions): Promise<void> {
-  for (const { vmi, plan: planned, record } of await renderAll(options)) {
+async function renderLive(
+  { name, ...where }: { name: string; kubeconfig: string; namespace?: string },
+  options: RenderOptions,
+): Promise<Rendered[]> {
+  const vmi = await runningVmi(name, where);
+  const plugins = vmi.metadata.annotations?.[PLUGINS_ANNOTATION];
+  if (plugins !== undefined) process.stdout.write(`# started with the plugins ${plugins}\n\n`);
+  return renderObjects([asManifest(vmi, { name, namespace: vmi.metadata.namespace ?? '' })], options);
+}
+
+/** Of the manifest, or of the VMI `live` in the cluster of the kubeconfig. */
+export async function explain(
+  options: RenderOptions & { readonly live?: { name: string; kubeconfig: string; namespace?: string } },
+): Promise<void> {
+  const all = options.live ? await renderLive(options.live, options) : await renderAll(options);
+  for (const { vmi, plan: planned, record } of all) {
     const lines: [string, string][] = [];
     explainDomain(planned.domain, '', lines);
     table(`${VMI_KIND.resource.kind} ${vmi.metadata.name ?? ''}: domain`, lines);

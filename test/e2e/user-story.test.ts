@@ -89,6 +89,15 @@ describe('the first VM', () => {
     expect(nowhere.stderr).toContain('http://127.0.0.1:1/metrics gives no metrics');
   });
 
+  it('tells who made what of a VM that runs, and with which plugins it was started', async () => {
+    const told = await virtloom('explain', 'tiny');
+    expect(told).toMatch(/^# started with the plugins \{.*"compute":"1\.0\.0".*\}\n/);
+    expect(told).toMatch(/<interface type="ethernet"> +interfaces prepareDomain\.main/);
+    const none = await platform.virtloom(['explain', 'nobody']);
+    expect(none).toMatchObject({ code: 1, stderr: 'no VM nobody runs: start it, or give a manifest with -f\n' });
+    expect(await platform.virtloom(['explain'])).toMatchObject({ code: 2 });
+  });
+
   it('tells what a change would change, against what runs', async () => {
     const same = await platform.virtloom(['diff', '-f', join(ROOT, 'examples/vm-tiny.yaml')]);
     expect(same).toMatchObject({ code: 0, stdout: 'no changes\n' });
