@@ -1,6 +1,6 @@
 // The controller process: the VMI reconciler and the plugins' controllers, on the replica that leads.
 import type { Logger } from 'pino';
-import { versionsOf, type Host } from '../core/host.ts';
+import type { Host } from '../core/host.ts';
 import type { KubeClient } from '../core/kube/client.ts';
 import type { Controller } from '../core/kube/controller.ts';
 import { EventRecorder } from '../core/kube/events.ts';
@@ -72,7 +72,7 @@ async function run({ client, host, cluster, log }: ControllersOptions): Promise<
   const vmis = informer<Vmi>(VMIS);
   const controllers: Controller[] = [
     vmiController({ client, host, vmis, pods, informer, events, cluster, log }),
-    ...host.controllers.flatMap((make) => make({ client, events, log, plugins: versionsOf(host), informer })),
+    ...host.controllers.flatMap((make) => make({ client, events, log, informer })),
   ];
   await Promise.all(controllers.map((controller) => controller.start()));
   return {

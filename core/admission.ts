@@ -6,7 +6,7 @@ import type { KubeObject } from './kube/objects.ts';
 import { getPath, parsePath, setPath } from './path.ts';
 import type { AdmitInput, Patch } from './plugin.ts';
 import type { Cause, Owner, Vmi, VmiSpec } from './types.ts';
-import { type AdmissionRequest, isPlatform, vmiDefaults, vmiRules } from './vmi-admission.ts';
+import { type AdmissionRequest, isPlatform, recordRules, vmiDefaults, vmiRules } from './vmi-admission.ts';
 import { VMI_KIND } from './vmi-kind.ts';
 
 const CORE: Owner = { plugin: 'core', tap: 'defaults' };
@@ -87,6 +87,7 @@ export async function admit(host: Host, request: AdmissionRequest): Promise<{ ca
   const warnings: string[] = [];
   const vmi = vmiIn(request.object, template);
   if (vmi && request.operation !== 'DELETE') {
+    causes.push(...recordRules(request, vmi, request.old && vmiIn(request.old, template), at));
     for (const cause of host.fields.check(vmi)) {
       causes.push({
         ...cause,

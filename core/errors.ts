@@ -28,6 +28,7 @@ const TABLE = {
   VL_STEP_UNKNOWN: 'step {step} asks for action "{action}", which plugin "{plugin}" does not have.',
   VL_STEP_FAILED: 'step {step} of plugin "{plugin}" failed: {cause}',
   VL_REWRITE_FAILED: 'rewrite {step} of plugin "{plugin}" of the {of} failed: {cause}',
+  VL_RECORD_INVALID: 'what VMI {vmi} was started with cannot be read from its annotation {annotation}: {problem}',
 } as const;
 
 export type ErrorCode = keyof typeof TABLE;

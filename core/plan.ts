@@ -20,6 +20,7 @@ import { PodDraft, PodTree } from './pod.ts';
 import { EVERYWHERE, type Scopes } from './scope.ts';
 import type { Chain, Rewrite, RewriteDraft, Step, StepDraft } from './steps.ts';
 import type { Tap } from './tap.ts';
+import type { Trace } from './trace.ts';
 import type { Disk, Facts, Interface, Json, Network, Owner, Vmi, Volume } from './types.ts';
 
 export interface Plan {
@@ -226,9 +227,10 @@ function stepOf(step: StepDraft, plugin: string, subject: string): Step {
 
 /**
  * Derives pod, domain and node steps. Controller, agent and CLI call this with the facts that they have;
- * the same inputs give the same plan. Throws VirtloomError (VL_SOURCE_UNKNOWN, VL_TAP_*, VL_CONFLICT).
+ * the same inputs give the same plan. A `trace` made of this VMI learns what taps read of it before they write.
+ * Throws VirtloomError (VL_SOURCE_UNKNOWN, VL_TAP_*, VL_CONFLICT).
  */
-export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
+export async function plan(host: Host, vmi: Vmi, facts: Facts, trace?: Trace): Promise<Plan> {
   freeze(vmi);
   freeze(facts);
   const draft = new Draft();
@@ -249,7 +251,10 @@ export async function plan(host: Host, vmi: Vmi, facts: Facts): Promise<Plan> {
 
   const attached: Attached = { vmi, facts, draft, disks, nics };
   const source: DraftSource = {
-    turn: (tap) => new Turn(attached, tap),
+    turn: (tap) => {
+      const turn = new Turn(attached, tap);
+      return trace ? trace.turn(turn, tap.owner) : turn;
+    },
     checkpoint: () => draft.checkpoint(),
   };
   await host.hooks.prepareDomain.first.promise(source);

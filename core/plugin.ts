@@ -250,8 +250,6 @@ export interface ControllerContext {
   readonly client: KubeClient;
   readonly events: EventRecorder;
   readonly log: Logger;
-  /** The enabled plugins: name to version. */
-  readonly plugins: ReadonlyMap<string, string>;
   /** An informer shared by all controllers of the process. */
   informer<T extends KubeObject>(resource: Resource): Informer<T>;
 }

@@ -101,6 +101,11 @@ export class PodDraft {
     this.#scope = scope;
   }
 
+  /** The same draft for somebody else to write with. */
+  signedBy(by: Owner): PodDraft {
+    return new PodDraft(this.#tree, by, this.#scope);
+  }
+
   /**
    * Merges a part of a pod: objects field by field, lists by the items' name (mounts by mountPath), other lists as sets;
    * `command` and `args` whole. Throws VL_CONFLICT where another tap set a leaf to another value, VL_WRITE_UNDECLARED

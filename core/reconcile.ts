@@ -1,8 +1,9 @@
 // The VMI reconciler: makes the launcher pod, hands the VMI to its node, and cleans up when the node never had it.
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { messageOf, VirtloomError } from './errors.ts';
-import { participants } from './flat-plan.ts';
-import { versionsOf, type Host } from './host.ts';
+import { driftOf, RESTART_REQUIRED, required, restartRequired, startRecord } from './drift.ts';
+import type { Host } from './host.ts';
 import { isConflict, isNotFound, type KubeClient } from './kube/client.ts';
 import { CachedWriter } from './kube/writer.ts';
 import { Controller, type Request, type Result } from './kube/controller.ts';
@@ -12,9 +13,10 @@ import { PODS, controllerOf, resourceName, type KubeObject, type Resource } from
 import { isOver, isUp, type Pod, trouble, unschedulable } from './launcher-pod.ts';
 import { plan, podOf, type Plan } from './plan.ts';
 import { fromClient, fromInformers, isReadBy, readObjects, type ObjectSource } from './reads.ts';
+import { packRecord, PLAN_ANNOTATION } from './record.ts';
 import { dropCondition, enterPhase, isFinal, setCondition } from './status.ts';
 import type { Condition, Facts, Vmi, VmiStatus } from './types.ts';
-import { PLUGINS_ANNOTATION, VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
+import { VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
 
 export const NODE_LABEL = 'kubevirt.io/nodeName';
 /** How long a node agent may take to tell how its guest ended, once the pod is over. */
@@ -57,8 +59,10 @@ export function vmiController(options: VmiReconcilerOptions): Controller {
     const objects = options.informer(resource);
     objects.on(({ object }) => {
       for (const vmi of options.vmis.list()) {
+        if (isFinal(vmi.status?.phase) || !isReadBy(options.host, vmi, resource, object)) continue;
+        reconciler.compareAgain(vmi);
         const { namespace = '', name = '' } = vmi.metadata;
-        if (isPending(vmi) && isReadBy(options.host, vmi, resource, object)) controller.enqueue({ namespace, name });
+        controller.enqueue({ namespace, name });
       }
     });
     // Not waited for: a kind that the cluster does not have holds nobody up.
@@ -84,6 +88,8 @@ class VmiReconciler {
   readonly #made = new Map<string, Pod>();
   /** When a pod that does not say when it ended was first seen to be over. */
   readonly #seen = new WeakMap<Pod, number>();
+  /** By the uid of VMIs that were compared with what they were started with: what there is to say. */
+  readonly #compared = new Map<string, Condition | undefined>();
 
   constructor(options: VmiReconcilerOptions) {
     this.#o = options;
@@ -94,6 +100,9 @@ class VmiReconciler {
     options.pods.on(({ object }) => {
       const uid = controllerOf(object)?.uid ?? '';
       if (this.#made.get(uid)?.metadata.uid === object.metadata.uid) this.#made.delete(uid);
+    });
+    options.vmis.on(({ type, object }) => {
+      if (type === 'deleted') this.compareAgain(object);
     });
   }
 
@@ -124,42 +133,59 @@ class VmiReconciler {
 
   /** Pending: derive the plan, make the pod. */
   async #schedule(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
-    let plugins: string | undefined;
+    const { namespace, uid = '', annotations, finalizers = [] } = vmi.metadata;
+    let record: Record<string, string> | undefined;
     if (!pod) {
       try {
-        const objects = await readObjects(this.#o.host, vmi, this.#objects);
-        const planned = await plan(this.#o.host, vmi, { cluster: this.#o.cluster, steps: {}, objects });
-        pod = await this.#o.client.create<Pod>(PODS, vmi.metadata.namespace, podOf(planned) as Pod);
-        plugins = this.#versionsIn(planned);
+        const facts = await this.#facts(vmi);
+        const planned = await plan(this.#o.host, vmi, facts);
+        // While the API server makes the pod there is time for what else is to be said.
+        const creating = this.#o.client.create<Pod>(PODS, namespace, podOf(planned) as Pod);
+        [pod, record] = await Promise.all([creating, this.#record(vmi, facts, planned)]);
       } catch (error) {
         if (isNotFound(error)) return;
         await this.#complain(vmi, error instanceof VirtloomError ? error.code : 'FailedCreate', messageOf(error));
         throw error;
       }
       // The event may have been quicker than the answer.
-      if (!this.#o.pods.get(pod.metadata.namespace, pod.metadata.name ?? ''))
-        this.#made.set(vmi.metadata.uid ?? '', pod);
+      if (!this.#o.pods.get(pod.metadata.namespace, pod.metadata.name ?? '')) this.#made.set(uid, pod);
       this.#o.events.event(vmi, 'Normal', 'SuccessfulCreate', `Created virtual machine pod ${pod.metadata.name ?? ''}`);
+    } else if (annotations?.[PLAN_ANNOTATION] === undefined) {
+      // Its pod was made, and then somebody ended us.
+      record = await this.#recordLate(vmi);
     }
     let status = enterPhase(vmi.status ?? {}, 'Scheduling', this.#now());
     status = this.#ready(status, 'False', 'GuestNotRunning', 'Guest VM is not reported as running');
     const conditions = dropCondition(status.conditions, 'Synchronized');
-    const finalizers = vmi.metadata.finalizers ?? [];
     await this.#writer.write(vmi, {
       metadata: {
         // Admission puts it there; an object that came past admission needs it all the same.
         ...(finalizers.includes(VMI_FINALIZER) ? {} : { finalizers: [...finalizers, VMI_FINALIZER] }),
-        ...(plugins === undefined ? {} : { annotations: { [PLUGINS_ANNOTATION]: plugins } }),
+        ...(record ? { annotations: record } : {}),
       },
       status: { ...status, conditions },
     });
   }
 
-  /** The plugins that had a part in the plan, with their versions, as JSON. */
-  #versionsIn(planned: Plan): string {
-    const versions = versionsOf(this.#o.host);
-    const names = [...participants(planned)].sort();
-    return JSON.stringify(Object.fromEntries(names.map((name) => [name, versions.get(name) ?? ''])));
+  async #facts(vmi: Vmi): Promise<Facts> {
+    return { cluster: this.#o.cluster, steps: {}, objects: await readObjects(this.#o.host, vmi, this.#objects) };
+  }
+
+  async #record(vmi: Vmi, facts: Facts, planned: Plan): Promise<Record<string, string>> {
+    const record = packRecord(await startRecord(this.#o.host, vmi, facts, planned));
+    this.#compared.set(vmi.metadata.uid ?? '', undefined);
+    return record;
+  }
+
+  /** Of a VMI that has its pod. It goes on without a record where it could not be planned now. */
+  async #recordLate(vmi: Vmi): Promise<Record<string, string> | undefined> {
+    try {
+      const facts = await this.#facts(vmi);
+      return await this.#record(vmi, facts, await plan(this.#o.host, vmi, facts));
+    } catch (error) {
+      this.#o.log.warn({ err: error, vmi: vmi.metadata.name }, 'no record of what it is started with');
+      return undefined;
+    }
   }
 
   /** Scheduling: pass on what holds the pod up; when it runs, give the VMI to its node. */
@@ -199,15 +225,43 @@ class VmiReconciler {
     await this.#writer.write(vmi, { status: { conditions } });
   }
 
-  /** Scheduled or Running: the agent's. Only a pod that ended without the agent's word is ours. */
+  /** Scheduled or Running: the agent's. A pod that ended without the agent's word is ours, and what a restart would change. */
   async #guard(vmi: Vmi, pod: Pod | undefined): Promise<Result> {
     if (!pod) return this.#fail(vmi, 'PodNotExists', 'the launcher pod is gone');
-    if (!isOver(pod)) return;
+    if (!isOver(pod)) return vmi.status?.phase === 'Running' ? this.#compare(vmi) : undefined;
     const ended = endOf(pod);
     const left = AGENT_GRACE_MS - (this.#now().getTime() - (ended ?? this.#firstSeen(pod)));
     if (left > 0)
       return { afterMs: left, why: 'the launcher pod is over; its agent may still tell how the guest ended' };
     await this.#fail(vmi, 'PodTerminating', pod.status?.message ?? 'the launcher pod ended under the guest');
+  }
+
+  /** Something that the VMI's plan is made from is no longer what it was. */
+  compareAgain({ metadata }: Vmi): void {
+    this.#compared.delete(metadata.uid ?? '');
+  }
+
+  /** Running: says whether a start today would make something else of it. Asked once of each VMI; nothing of it changes by itself. */
+  async #compare(vmi: Vmi): Promise<void> {
+    const uid = vmi.metadata.uid ?? '';
+    if (!this.#compared.has(uid)) {
+      // After a change of the configuration all VMIs come here at once: others get their turn in between.
+      await setImmediate();
+      try {
+        const drift = await driftOf(this.#o.host, vmi, this.#o.cluster, this.#objects);
+        this.#compared.set(uid, drift && restartRequired(drift));
+      } catch (error) {
+        if (!(error instanceof VirtloomError)) throw error;
+        const isRead = error.code !== 'VL_RECORD_INVALID';
+        if (!isRead) this.#o.log.warn({ err: error }, 'not compared with what it was started with');
+        this.#compared.set(uid, isRead ? required(`it could not be started today: ${error.message}`) : undefined);
+      }
+    }
+    const needed = this.#compared.get(uid);
+    const old = vmi.status?.conditions ?? [];
+    const conditions = needed ? setCondition(old, needed, this.#now()) : dropCondition(old, RESTART_REQUIRED);
+    if (JSON.stringify(conditions) === JSON.stringify(old)) return;
+    await this.#writer.write(vmi, { status: { conditions } });
   }
 
   #firstSeen(pod: Pod): number {

@@ -2,7 +2,8 @@
 import type { KubeObject } from './kube/objects.ts';
 import type { Patch } from './plugin.ts';
 import { seconds } from './status.ts';
-import type { Cause, VmiStatus } from './types.ts';
+import { DEFAULTS_ANNOTATION } from './record.ts';
+import type { Cause, Vmi, VmiStatus } from './types.ts';
 import { VMI_FINALIZER, VMI_KIND } from './vmi-kind.ts';
 
 /** One object on its way into the API server. */
@@ -66,6 +67,34 @@ export function vmiRules(request: AdmissionRequest): Cause[] {
     });
   }
   return causes;
+}
+
+/** What stands on a VMI under this name is the platform's word for what it was started with. */
+const RECORD_PREFIX = 'virtloom.io/';
+
+/** Nobody else writes it: neither on a VMI, nor in a template, from which it would come onto one. */
+export function recordRules(
+  { operation, user }: AdmissionRequest,
+  vmi: Vmi,
+  old: Vmi | undefined,
+  at: (path: string) => string,
+): Cause[] {
+  if (operation === 'DELETE' || isPlatform(user)) return [];
+  const now = vmi.metadata.annotations ?? {};
+  const before = old?.metadata.annotations ?? {};
+  const changed = [...new Set([...Object.keys(before), ...Object.keys(now)])].filter(
+    (key) => key.startsWith(RECORD_PREFIX) && now[key] !== before[key],
+  );
+  return (
+    changed
+      // On a new VMI it is the webhooks' own, whatever was there before.
+      .filter((key) => operation !== 'CREATE' || key !== DEFAULTS_ANNOTATION || at('') !== '')
+      .map((key) => ({
+        field: at('metadata.annotations'),
+        reason: 'FieldValueNotSupported',
+        message: `modification of the following reserved annotation of a VMI is prohibited: ${key}`,
+      }))
+  );
 }
 
 /** JSON with sorted keys: the order in which a client sends fields says nothing. */

@@ -1,8 +1,6 @@
 // The one kind that the core itself reconciles: VirtualMachineInstance.
 import type { KindDefinition } from './plugin.ts';
 
-/** On a VMI: the plugins that had a part in its plan, with their versions, as JSON. Stays when its pod is gone. */
-export const PLUGINS_ANNOTATION = 'virtloom.io/plugins';
 export const VMI_FINALIZER = 'kubevirt.io/foregroundDeleteVirtualMachine';
 
 export const VMI_KIND: KindDefinition = {

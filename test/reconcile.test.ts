@@ -13,6 +13,7 @@ import { Informer } from '../core/kube/informer.ts';
 import { CONFIGMAPS, CRDS, EVENTS, PODS, resourceName, type KubeObject, type Resource } from '../core/kube/objects.ts';
 import type { Pod } from '../core/launcher-pod.ts';
 import { definePlugin } from '../core/plugin.ts';
+import { recordOf } from '../core/record.ts';
 import { vmiController } from '../core/reconcile.ts';
 import { TEST_FACTS, testHost } from '../core/testing.ts';
 import type { Vmi } from '../core/types.ts';
@@ -71,7 +72,7 @@ const ABSENT: Resource = {
 let directory: string;
 let api: ApiServer;
 let client: KubeClient;
-const host: Host = testHost([launcher, reader]);
+const today: Host = testHost([launcher, reader]);
 let stop: () => Promise<void>;
 let writes: string[];
 
@@ -85,7 +86,7 @@ beforeAll(async () => {
     resolveKubelet: () => undefined,
   });
   client = KubeClient.fromKubeconfig(api.kubeconfig);
-  for (const crd of crdsOf(host)) await client.create(CRDS, undefined, crd);
+  for (const crd of crdsOf(today)) await client.create(CRDS, undefined, crd);
 });
 afterAll(async () => {
   client.close();
@@ -93,7 +94,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-async function run(): Promise<() => Promise<void>> {
+async function run(host = today): Promise<() => Promise<void>> {
   const own = KubeClient.fromKubeconfig(api.kubeconfig);
   own.onRequest = (verb, resource) => {
     if (!['get', 'list', 'watch'].includes(verb) && resource !== 'events') writes.push(`${verb} ${resource}`);
@@ -198,6 +199,118 @@ it('takes a VMI from Pending to its node in one pod and two writes', async () =>
   expect(scheduled.status?.phaseTransitionTimestamps?.map((one) => one.phase)).toEqual(['Scheduling', 'Scheduled']);
   await until('the last answer', async () => writes.length >= 3);
   expect(writes.sort()).toEqual(['create pods', 'patch virtualmachineinstances', 'patch virtualmachineinstances']);
+});
+
+it('keeps what a VMI is started with, also past its end, and tells it apart from what others would be started with', async () => {
+  const vmi = await make('kept');
+  const pod = await podOf(vmi);
+  await inPhase('kept', 'Scheduling');
+  const record = recordOf(await get('kept'));
+  expect(record).toMatchObject({ plugins: { launcher: '1.0.0', reader: '1.0.0' }, cluster: TEST_FACTS.cluster });
+  expect(record?.lines).toContainEqual({
+    section: 'pod',
+    path: 'metadata.labels.kubevirt.io/created-by',
+    value: vmi.metadata.uid,
+    by: { plugin: 'launcher', tap: 'prepareDomain.main', field: 'metadata.uid' },
+  });
+  const made = record?.lines.filter((line) => line.section === 'pod' && line.path.startsWith('spec')) ?? [];
+  expect(made.map(({ path, value }) => `${path}=${value}`)).toEqual([
+    'spec.containers[name=compute].name=compute',
+    'spec.containers[name=compute].image=x',
+  ]);
+  await bind(pod);
+  await setPod(pod, UP);
+  await inPhase('kept', 'Scheduled');
+  // As its agent would have it.
+  await client.patch(VMIS, 'default', 'kept', { status: { phase: 'Running' } }, { type: 'merge' });
+
+  const newer = definePlugin({
+    ...launcher,
+    version: '1.1.0',
+    setup: () => ({
+      prepareDomain: ({ vmi: { metadata } }, plan) =>
+        plan.pod.merge({
+          metadata: { labels: { 'kubevirt.io': 'virt-launcher', 'kubevirt.io/created-by': metadata.uid } },
+          spec: { containers: [{ name: 'compute', image: 'y' }] },
+        }),
+    }),
+  });
+  const required = async () => (await get('kept')).status?.conditions?.find(({ type }) => type === 'RestartRequired');
+  const withHost = async (host: Host): Promise<void> => {
+    await stop();
+    writes = [];
+    stop = await run(host);
+  };
+  await withHost(testHost([newer]));
+  expect(await until('RestartRequired', required)).toMatchObject({
+    status: 'True',
+    message:
+      'a start today would change spec.containers[name=compute].image (launcher), metadata.annotations.found (reader); ' +
+      'plugin launcher was 1.0.0 and is 1.1.0; plugin reader is not enabled any more',
+  });
+  // One write says it, and with the same plugins nothing is written again.
+  await until('the answer', async () => writes.length > 0);
+  expect(writes).toEqual(['patch virtualmachineinstances']);
+  await withHost(testHost([newer]));
+  await client.patch(VMIS, 'default', 'kept', { metadata: { labels: { my: 'own' } } }, { type: 'merge' });
+  await until('my label', async () => (await get('kept')).metadata.labels?.['my'] === 'own');
+  expect(writes).toEqual([]);
+
+  const broken = definePlugin({
+    ...launcher,
+    setup: () => ({
+      prepareDomain: () => {
+        throw new Error('not today');
+      },
+    }),
+  });
+  await withHost(testHost([broken]));
+  await until('the new message', async () => (await required())?.message?.includes('not today'));
+  expect((await required())?.message).toMatch(
+    /^it could not be started today: prepareDomain.main of plugin "launcher"/,
+  );
+
+  await withHost(today);
+  await until('no RestartRequired', async () => (await required()) === undefined);
+  await setPod(pod, { phase: 'Failed', containerStatuses: [] });
+  await client.patch(VMIS, 'default', 'kept', { status: { phase: 'Failed' } }, { type: 'merge' });
+  expect(recordOf(await get('kept'))).toEqual(record);
+});
+
+it.each([
+  ['no record', null],
+  ['a broken record', 'not deflated'],
+])('leaves a VMI alone that has %s', async (_, text) => {
+  const pod = await podOf(await make('unkept'));
+  await inPhase('unkept', 'Scheduling');
+  await bind(pod);
+  await setPod(pod, UP);
+  await inPhase('unkept', 'Scheduled');
+  await stop();
+  const annotations = { 'virtloom.io/plan': text };
+  await client.patch(VMIS, 'default', 'unkept', { metadata: { annotations } }, { type: 'merge' });
+  await client.patch(VMIS, 'default', 'unkept', { status: { phase: 'Running' } }, { type: 'merge' });
+  writes = [];
+  stop = await run(testHost([{ ...launcher, version: '2.0.0' }]));
+  await client.patch(VMIS, 'default', 'unkept', { metadata: { labels: { my: 'own' } } }, { type: 'merge' });
+  // The next one is dealt with only after it.
+  await make('after');
+  await inPhase('after', 'Scheduling');
+  await until('the answer', async () => writes.includes('patch virtualmachineinstances'));
+  expect(writes.filter((write) => write.startsWith('patch'))).toHaveLength(1);
+  expect((await get('unkept')).status?.conditions?.some(({ type }) => type === 'RestartRequired')).toBe(false);
+});
+
+it('records what it had no time to, when it finds the pod', async () => {
+  const vmi = await make('late');
+  await podOf(vmi);
+  await inPhase('late', 'Scheduling');
+  await stop();
+  const lost = { metadata: { annotations: { 'virtloom.io/plan': null } }, status: { phase: 'Pending' } };
+  await client.patch(VMIS, 'default', 'late', lost, { type: 'merge' });
+  stop = await run();
+  await inPhase('late', 'Scheduling');
+  expect(recordOf(await get('late'))?.lines.length).toBeGreaterThan(3);
 });
 
 it('never makes a second pod, however often it is restarted', async () => {

@@ -4,8 +4,10 @@ import { admit, applyDefaults } from '../core/admission.ts';
 import { messageOf, VirtloomError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { KubeObject } from '../core/kube/objects.ts';
+import { withDefaults } from '../core/record.ts';
 import { type AdmissionRequest, isPlatform } from '../core/vmi-admission.ts';
 import type { Cause } from '../core/types.ts';
+import { VMIS } from '../core/vmi-kind.ts';
 
 export interface ReviewRequest {
   uid: string;
@@ -76,8 +78,10 @@ export async function mutate(host: Host, review: ReviewRequest): Promise<ReviewR
   const { uid } = review;
   if (!request) return { uid, allowed: true };
   try {
-    const { object, causes, warnings } = await applyDefaults(host, request);
+    const { object: filled, record, causes, warnings } = await applyDefaults(host, request);
     if (causes.length > 0) return denied(uid, causes, warnings);
+    const isNewVmi = request.operation === 'CREATE' && filled.kind === VMIS.kind;
+    const object = isNewVmi ? withDefaults(filled, record) : filled;
     const patch = object === request.object ? [] : jsonPatch.compare(review.object ?? {}, object);
     return {
       uid,

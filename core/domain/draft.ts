@@ -121,6 +121,11 @@ export class DomainDraft {
     return this.#root;
   }
 
+  /** The same draft for somebody else to write with. */
+  signedBy(by: Owner): DomainDraft {
+    return new DomainDraft(this.#root, by, this.#scope);
+  }
+
   /** The element at `path` below the domain (`devices`, `os/bootmenu`), made where it is missing. */
   at(path: string): ElementDraft {
     let element = this.#root;
@@ -182,6 +187,11 @@ export class ElementDraft {
   /** What is there, to read. */
   get element(): ReadonlyElement {
     return this.#element;
+  }
+
+  /** The same draft for somebody else to write with. */
+  signedBy(by: Owner): ElementDraft {
+    return new ElementDraft(this.#element, by, this.#path, this.#scope);
   }
 
   /** Adds a child beside those there are. */

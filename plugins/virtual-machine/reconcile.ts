@@ -2,6 +2,7 @@
 import {
   CachedWriter,
   Controller,
+  RESTART_REQUIRED,
   VMIS,
   isFinal,
   isNotFound,
@@ -25,7 +26,7 @@ import {
   type VirtualMachineStatus,
 } from './kind.ts';
 import { printableStatus } from './printable-status.ts';
-import { RESTART_REQUIRED, restartRequired, templateAnnotation } from './restart-required.ts';
+import { restartRequired, templateAnnotation } from './restart-required.ts';
 import { decide, remaining, startFailure } from './run-strategy.ts';
 
 export function virtualMachineController(context: ControllerContext): Controller {
@@ -201,7 +202,7 @@ class VirtualMachineReconciler {
       failure === undefined
         ? conditions.filter((one) => one.type !== 'Failure')
         : setCondition(conditions, { type: 'Failure', status: 'True', reason: 'FailedCreate', message: failure }, now);
-    const restart = vmi && !isFinal(vmi.status?.phase) ? restartRequired(vm, vmi, this.#context.plugins) : undefined;
+    const restart = vmi && !isFinal(vmi.status?.phase) ? restartRequired(vm, vmi) : undefined;
     conditions = restart
       ? setCondition(conditions, restart, now)
       : conditions.filter((one) => one.type !== RESTART_REQUIRED);

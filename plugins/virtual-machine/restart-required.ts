@@ -1,10 +1,9 @@
 // RestartRequired: a running VM keeps what it was started with, and says so when that is no longer what it would be started with.
-import { PLUGINS_ANNOTATION, type Condition, type Vmi } from '../../core/index.ts';
+import { conditionOf, RESTART_REQUIRED, type Condition, type Vmi } from '../../core/index.ts';
 import type { VirtualMachine } from './kind.ts';
 
 /** On the VMI: the template that it was made from, as JSON. */
 export const TEMPLATE_ANNOTATION = 'virtloom.io/template';
-export const RESTART_REQUIRED = 'RestartRequired';
 /** As many changed fields as a message names. */
 const NAMED = 5;
 
@@ -39,16 +38,6 @@ function changedFields(vm: VirtualMachine, vmi: Vmi): string[] {
   return [...paths].filter((path) => before.get(path) !== now.get(path)).map((path) => `spec.template.${path}`);
 }
 
-/** Plugins that had a part in the VMI's plan, and are gone or have another version now. */
-function changedPlugins(vmi: Vmi, enabled: ReadonlyMap<string, string>): string[] {
-  const recorded = parsed(vmi.metadata.annotations?.[PLUGINS_ANNOTATION]) as Record<string, string> | undefined;
-  return Object.entries(recorded ?? {}).flatMap(([name, version]) => {
-    const now = enabled.get(name);
-    if (now === undefined) return [`plugin ${name} is not enabled any more`];
-    return now === version ? [] : [`plugin ${name} was ${version} and is ${now}`];
-  });
-}
-
 /** What an annotation says; undefined where it is not there, or somebody wrote something else into it. */
 function parsed(text: string | undefined): object | undefined {
   if (text === undefined) return undefined;
@@ -61,15 +50,13 @@ function parsed(text: string | undefined): object | undefined {
 }
 
 /** The condition of a VM whose VMI runs; undefined where a restart would change nothing that is known. */
-export function restartRequired(
-  vm: VirtualMachine,
-  vmi: Vmi,
-  enabled: ReadonlyMap<string, string>,
-): Condition | undefined {
+export function restartRequired(vm: VirtualMachine, vmi: Vmi): Condition | undefined {
   const fields = changedFields(vm, vmi);
   const shown = fields.slice(0, NAMED).join(', ');
   const more = fields.length > NAMED ? ` and ${fields.length - NAMED} more` : '';
-  const why = [...(fields.length > 0 ? [`changed: ${shown}${more}`] : []), ...changedPlugins(vmi, enabled)];
+  // What plugins would make other of it today its own condition tells.
+  const today = conditionOf(vmi.status?.conditions, RESTART_REQUIRED)?.message;
+  const why = [...(fields.length > 0 ? [`changed: ${shown}${more}`] : []), ...(today === undefined ? [] : [today])];
   if (why.length === 0) return undefined;
   const message = `the running VM keeps what it was started with until it is restarted; ${why.join('; ')}`;
   return { type: RESTART_REQUIRED, status: 'True', reason: RESTART_REQUIRED, message };
