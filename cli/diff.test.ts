@@ -33,11 +33,13 @@ describe('virtloom diff', () => {
     const { code, stdout, stderr } = await diff('-f', EXAMPLE, '-f', larger);
     expect([code, stderr]).toEqual([1, '']);
     expect(stdout).toContain(`# default/vmi-tiny: domain\n`);
-    expect(stdout).toContain(`+ memory/text() = ${160 * 2 ** 20}  (compute prepareDomain.first)\n`);
+    expect(stdout).toContain(
+      `+ memory/text() = ${160 * 2 ** 20}  (compute prepareDomain.first, spec.domain.memory.guest)\n`,
+    );
     expect(stdout).toMatch(/^- spec\.containers\[name=compute\]\.resources\.requests\.memory = \d+Mi {2}\(compute /m);
-    expect(stdout).toMatch(/^- network\/network-masquerade\/nic\/default\/nat = .* {2}\(network-masquerade step\)/m);
+    expect(stdout).toMatch(/^- network\/network-masquerade\/nic\/default\/nat = nat {2}\(network-masquerade step\)/m);
     expect(stdout).toMatch(/^\+ network\/network-bridge\/nic\/default\//m);
-    expect(stdout).toMatch(/^\d+ changes; a running VM takes them up when it is restarted\n$/m);
+    expect(stdout).toMatch(/^restart needed: yes, where it runs \(\d+ changes\)\n$/m);
   });
 
   it('is silent about what stays', async () => {
@@ -54,12 +56,14 @@ describe('virtloom diff', () => {
     );
     const without = file('without.yaml', plugins.replace(/.*network-masquerade.*/, ''));
     const refused = await diff('-f', EXAMPLE, '--to-config', without);
-    expect(refused.code).toBe(1);
+    expect(refused.code).toBe(3);
     expect(refused.stderr).toContain('belongs to plugin "network-masquerade", which is not enabled');
   });
 
   it.each([
-    [[], 'a manifest is needed'],
+    [['-f', EXAMPLE, 'vm/a'], 'either a manifest with -f, or the name of a VM'],
+    [['--to-config', DEFAULT_CONFIG], '--to-config is for manifests'],
+    [['-A', 'vm/a'], '-A is for all VMs that run'],
     [['-f', EXAMPLE, '-f', EXAMPLE, '-f', EXAMPLE], 'at most two files'],
     [['-f', EXAMPLE, '-f', EXAMPLE, '--to-config', DEFAULT_CONFIG], 'two files or --to-config'],
   ])('is used wrongly with %j', async (args, message) => {
@@ -71,7 +75,7 @@ describe('virtloom diff', () => {
   it('says so when there is no such file, and when nothing runs to compare with', async () => {
     expect(await diff('-f', join(folder, 'none.yaml'), '-f', EXAMPLE)).toMatchObject({ code: 2 });
     const nowhere = await diff('-f', EXAMPLE, '--kubeconfig', join(folder, 'none'));
-    expect(nowhere.code).not.toBe(0);
+    expect(nowhere.code).toBe(3);
     expect(nowhere.stderr).toContain('none');
   });
 });

@@ -111,26 +111,32 @@ offline(program.command('render').description('print what a manifest becomes, wi
   .addOption(new Option('-o, --output <what>').choices(['domain', 'pod', 'plan']).default('domain'))
   .action(async (options) => (await import('./render.ts')).render(options));
 
-connected(program.command('explain').argument('[vmi]', 'one that runs, instead of a manifest'))
-  .description('print what a manifest becomes, or a VM that runs is, and which plugin made each part')
+connected(program.command('explain').argument('[target]', 'vm/NAME or vmi/NAME, instead of a manifest'))
+  .description('print what a VM is made of, line by line, and which plugin, tap and field made each')
   .option('-f, --filename <file>', 'manifest; - is standard input')
+  .option('--path <path>', 'only what is at this path or below it; * stands for anything')
+  .option('--plugin <name>', 'only what this plugin made')
+  .addOption(new Option('-o, --output <format>').choices(['table', 'json', 'yaml']).default('table'))
   .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
   .option('--no-emulation', 'render for hardware virtualization')
-  .action(async (running: string | undefined, options) => {
-    if ((running === undefined) === (options.filename === undefined)) {
-      throw new Exit(USAGE, 'either the name of a VM that runs, or a manifest with -f');
+  .action(async (target: string | undefined, options) => {
+    if ((target === undefined) === (options.filename === undefined)) {
+      throw new Exit(USAGE, 'either vm/NAME or vmi/NAME, or a manifest with -f');
     }
-    const { explain } = await import('./render.ts');
-    if (running === undefined) await explain(options);
-    else await explain({ ...options, live: { name: running, ...at(options) } });
+    const { explain } = await import('./explain.ts');
+    await explain({ ...options, ...(target === undefined ? {} : { live: { target, ...at(options) } }) });
   });
 
-connected(program.command('diff').description('print what a change would change in pod and domain, before it is made'))
+connected(program.command('diff').argument('[target]', 'vm/NAME or vmi/NAME, as it would be started today'))
+  .description('print what a change would change in pod and domain, before it is made; of all VMs unless told')
   .option('-f, --filename <file>', 'the new manifest; the old one first, or the VM that runs is compared', collect, [])
+  .option('-A, --all-namespaces', 'all VMs that run, a line each')
   .option('--config <file>', 'the configuration', DEFAULT_CONFIG)
-  .option('--to-config <file>', 'the configuration to come')
+  .option('--to-config <file>', 'between manifests: the configuration to come')
   .option('--no-emulation', 'plan for hardware virtualization')
-  .action(async (options) => (await import('./diff.ts')).diff(options));
+  .action(async (target: string | undefined, options) =>
+    (await import('./diff.ts')).diff({ ...options, ...(target === undefined ? {} : { target }) }),
+  );
 
 const plugins = program
   .command('plugins')

@@ -182,10 +182,60 @@ describe('virtloom explain', () => {
     for (const title of ['domain', 'pod', 'defaults', 'node steps', 'memory besides the guest']) {
       expect(stdout).toMatch(new RegExp(`^# .*${title}$`, 'm'));
     }
-    const domain = stdout.slice(0, stdout.indexOf('# pod')).trimEnd().split('\n').slice(1);
+    const domain = stdout.slice(stdout.indexOf('# domain'), stdout.indexOf('# pod')).trimEnd().split('\n').slice(1);
     // Every line of the domain ends with its maker.
-    for (const line of domain) expect(line).toMatch(/ {2}[a-z-]+ \S+/);
-    expect(stdout).toMatch(/<interface .* {2}interfaces prepareDomain/);
+    for (const line of domain) expect(line).toMatch(/ = .* {2}[a-z-]+ \S+/);
+    expect(stdout).toMatch(/^devices\/interface\[default\]\/@type = ethernet +interfaces prepareDomain\.main$/m);
+    expect(stdout).toMatch(/^memory\/text\(\) = \d+ +compute prepareDomain\.first, spec\.domain\.memory\.guest$/m);
+    expect(stdout).toMatch(/^spec\.domain\.cpu\.model = host-model +compute defaultPreset, the default CPU model$/m);
+    expect(stdout).toMatch(/^\d+ MiB in all$/m);
+  });
+
+  interface Explained {
+    readonly plugins: Readonly<Record<string, string>>;
+    readonly lines: readonly { section: string; path: string; value: string; by: { plugin: string } }[];
+  }
+  const asJson = async (...args: string[]): Promise<Explained[]> =>
+    JSON.parse((await virtloom(['explain', '-f', EXAMPLE, '-o', 'json', ...args])).stdout) as Explained[];
+
+  it('is for programs too, and says the same as YAML', async () => {
+    const [whole] = await asJson();
+    expect(whole).toMatchObject({ kind: 'VirtualMachineInstance', namespace: 'default', name: 'vmi-tiny' });
+    expect(whole?.plugins).toMatchObject({ compute: '1.0.0' });
+    const sections = [...new Set(whole?.lines.map(({ section }) => section))];
+    expect(sections).toEqual(['domain', 'pod', 'defaults', 'steps', 'memory']);
+    const yaml = await virtloom(['explain', '-f', EXAMPLE, '-o', 'yaml']);
+    expect(parseAllDocuments(yaml.stdout)[0]?.toJS()).toEqual([whole]);
+  });
+
+  it.each([
+    ['devices/disk*', /^devices\/disk\[/],
+    ['devices/disk[rootdisk]', /^devices\/disk\[rootdisk\]/],
+    ['memory', /^memory\//],
+    ['spec.containers[name=compute].image', /^spec\.containers\[name=compute\]\.image$/],
+    ['*/@type', /\/@type$/],
+  ])('keeps to the path %s', async (path, expected) => {
+    const [found] = await asJson('--path', path);
+    expect(found?.lines.length).toBeGreaterThan(0);
+    for (const line of found?.lines ?? []) expect(line.path).toMatch(expected);
+  });
+
+  it('keeps to a plugin', async () => {
+    const [found] = await asJson('--plugin', 'disks');
+    expect(new Set(found?.lines.map(({ by }) => by.plugin))).toEqual(new Set(['disks']));
+  });
+
+  it.each([
+    [['--path', 'devices/dysk*'], 1, 'nothing in it has the path devices/dysk*'],
+    [['--path', '('], 1, 'nothing in it has the path ('],
+    [['--plugin', 'nobody'], 1, 'plugin "nobody" has no part in it; these have: cloud-init, compute'],
+    [['--plugin', 'disks', '--path', 'memory'], 1, 'nothing in it has the path memory by disks'],
+    [['-o', 'xml'], 2, 'Allowed choices are table, json, yaml'],
+    [['vm/tiny'], 2, 'either vm/NAME or vmi/NAME, or a manifest with -f'],
+  ])('says what is wrong with %j', async (args, code, expected) => {
+    const ended = await virtloom(['explain', '-f', EXAMPLE, ...args]);
+    expect(ended).toMatchObject({ code, stdout: '' });
+    expect(ended.stderr).toContain(expected);
   });
 });
 

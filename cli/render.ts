@@ -1,21 +1,18 @@
-// `virtloom render` and `virtloom explain`: what a manifest becomes, offline, and who made each part of it.
+// What a manifest becomes: defaults, rules and the plan, as the platform would make them. `virtloom render` prints it.
 import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { admit, applyDefaults, templateOf, vmiIn, type DefaultRecord } from '../core/admission.ts';
-import type { Element } from '../core/domain/element.ts';
+import type { Config } from '../core/config.ts';
 import { toXml } from '../core/domain/xml.ts';
 import type { Host } from '../core/host.ts';
-import type { KubeObject } from '../core/kube/objects.ts';
-import { formatPath } from '../core/path.ts';
+import type { KubeClient } from '../core/kube/client.ts';
+import type { KubeObject, ObjectMeta, Resource } from '../core/kube/objects.ts';
 import { plan, podOf, type Plan } from '../core/plan.ts';
-import { fromObjects, readObjects } from '../core/reads.ts';
-import type { Facts, Owner, Vmi } from '../core/types.ts';
-import { PLUGINS_ANNOTATION } from '../core/record.ts';
-import { VMI_KIND } from '../core/vmi-kind.ts';
+import { fromClient, fromObjects, readObjects, type ObjectSource } from '../core/reads.ts';
+import type { Facts, Vmi } from '../core/types.ts';
 import { compose } from './compose.ts';
 import { Exit, REFUSED, USAGE } from './exit.ts';
 import { readManifests } from './manifests.ts';
-import { asManifest, NO_UID, runningVmi } from './running.ts';
 
 export interface RenderOptions {
   readonly filename: string;
@@ -26,55 +23,95 @@ export interface RenderOptions {
 export const OUTPUTS = ['domain', 'pod', 'plan'] as const;
 export type Output = (typeof OUTPUTS)[number];
 
+/** Where manifests are rendered: the plugins, and what there is to read besides the manifest. */
+export interface Stage {
+  readonly host: Host;
+  readonly config: Config;
+  readonly cluster: Facts['cluster'];
+  readonly source: ObjectSource;
+}
+
 export interface Rendered {
   readonly vmi: Vmi;
-  readonly plan: Plan;
+  readonly facts: Facts;
+  /** Who defaulted what, of the VMI and of what holds its template. */
   readonly record: readonly DefaultRecord[];
 }
 
+/** Paths in the pod hold the VMI's uid, which only the API server gives. */
+const NO_UID = '00000000-0000-0000-0000-000000000000';
 const USER = { username: 'virtloom', groups: ['system:authenticated'] };
 
-export async function renderAll(options: RenderOptions): Promise<Rendered[]> {
-  return renderObjects(readManifests(options.filename), options);
-}
-
-/** What the VMs among the objects become; the others are there to be read. Throws Exit where a rule refuses one. */
-export async function renderObjects(objects: readonly KubeObject[], options: RenderOptions): Promise<Rendered[]> {
-  // Presets in the same file apply as they would in the cluster.
-  const list = async <T extends KubeObject>(resource: { kind: string }): Promise<T[]> =>
-    objects.filter((one) => one.kind === resource.kind) as T[];
-  const { host, config } = await compose(options.config, pino({ level: 'silent' }), { list });
-  const facts: Facts = {
-    cluster: {
-      launcherImage: config.launcherImage ?? 'virtloom/launcher',
-      virtType: options.emulation ? 'qemu' : 'kvm',
-      imageVolumes: true,
-    },
-    steps: {},
+/** Objects of the manifest's file count as if they were in the cluster, beside those of the cluster itself where there is one. */
+export async function stageFor(
+  { config: file, emulation }: Pick<RenderOptions, 'config' | 'emulation'>,
+  objects: readonly KubeObject[],
+  client?: KubeClient,
+): Promise<Stage> {
+  const list = async <T extends KubeObject>(resource: Resource, namespace: string): Promise<T[]> => [
+    ...(objects.filter((one) => one.kind === resource.kind) as T[]),
+    ...(client ? (await client.list<T>(resource, namespace)).items : []),
+  ];
+  const { host, config } = await compose(file, pino({ level: 'silent' }), { list });
+  const cluster: Facts['cluster'] = {
+    launcherImage: config.launcherImage ?? 'virtloom/launcher',
+    virtType: emulation ? 'qemu' : 'kvm',
+    imageVolumes: true,
   };
-  const rendered: Rendered[] = [];
-  for (const object of objects) {
-    const template = templateOf(host, object.kind);
-    if (template === undefined) continue;
-    const vmi = await admitted(host, object, template);
-    const read = await readObjects(host, vmi.vmi, fromObjects(objects));
-    rendered.push({ ...vmi, plan: await plan(host, vmi.vmi, { ...facts, objects: read }) });
-  }
-  if (rendered.length === 0) throw new Exit(USAGE, `${options.filename}: no VirtualMachine or VirtualMachineInstance`);
-  return rendered;
+  return {
+    host,
+    config,
+    cluster,
+    source: client ? both(fromObjects(objects), fromClient(client)) : fromObjects(objects),
+  };
 }
 
-async function admitted(host: Host, object: KubeObject, template: string): Promise<Omit<Rendered, 'plan'>> {
-  const own = await judged(host, { ...object, metadata: { namespace: 'default', uid: NO_UID, ...object.metadata } });
-  if (template === '') return { vmi: own.object as unknown as Vmi, record: own.record };
-  const vmi = vmiIn(own.object, template);
-  if (!vmi) throw new Exit(REFUSED, `${template}: FieldValueRequired: ${template} is required`);
-  const instance = await judged(host, {
-    ...vmi,
-    apiVersion: object.apiVersion,
-    metadata: { ...vmi.metadata, uid: NO_UID, namespace: own.object.metadata.namespace ?? 'default' },
-  } as unknown as KubeObject);
-  return { vmi: instance.object as unknown as Vmi, record: instance.record };
+function both(first: ObjectSource, second: ObjectSource): ObjectSource {
+  return {
+    get: async (...which) => (await first.get(...which)) ?? second.get(...which),
+    list: async (resource) => [...(await first.list(resource)), ...(await second.list(resource))],
+  };
+}
+
+/** The VMs and VMIs of a manifest file, rendered. Throws Exit where there are none, or a rule refuses one. */
+export async function renderFile(options: RenderOptions): Promise<{ stage: Stage; all: Rendered[] }> {
+  const objects = readManifests(options.filename);
+  const stage = await stageFor(options, objects);
+  const all: Rendered[] = [];
+  for (const object of withVmis(stage, objects, options.filename)) all.push(await renderObject(stage, object));
+  return { stage, all };
+}
+
+/** Those of the objects that hold a VMI. Throws Exit where none does. */
+export function withVmis({ host }: Stage, objects: readonly KubeObject[], filename: string): KubeObject[] {
+  const found = objects.filter(({ kind }) => templateOf(host, kind) !== undefined);
+  if (found.length === 0) throw new Exit(USAGE, `${filename}: no VirtualMachine or VirtualMachineInstance`);
+  return found;
+}
+
+/** What the VM or VMI becomes; `as` gives its VMI what only a cluster can. Throws Exit where a rule refuses it. */
+export async function renderObject(
+  { host, cluster, source }: Stage,
+  object: KubeObject,
+  as: Pick<ObjectMeta, 'uid' | 'ownerReferences' | 'annotations'> = {},
+): Promise<Rendered> {
+  const { uid = NO_UID, ownerReferences = [] } = as;
+  const metadata = { namespace: 'default', uid, ...object.metadata };
+  const own = await judged(host, { ...object, metadata });
+  const template = templateOf(host, object.kind);
+  let { object: made, record } = own;
+  if (template !== '') {
+    const vmi = vmiIn(own.object, template);
+    if (!vmi) throw new Exit(REFUSED, `${template}: FieldValueRequired: ${template} is required`);
+    const annotations = { ...vmi.metadata.annotations, ...as.annotations };
+    const { namespace } = metadata;
+    const named = { ...vmi.metadata, uid, ownerReferences, namespace, annotations };
+    const instance = await judged(host, { ...vmi, apiVersion: object.apiVersion, metadata: named } as never);
+    made = instance.object;
+    record = [...own.record, ...instance.record];
+  }
+  const vmi = made as unknown as Vmi;
+  return { vmi, record, facts: { cluster, steps: {}, objects: await readObjects(host, vmi, source) } };
 }
 
 async function judged(host: Host, object: KubeObject) {
@@ -90,100 +127,24 @@ async function judged(host: Host, object: KubeObject) {
 }
 
 export async function render(options: RenderOptions & { readonly output: Output }): Promise<void> {
-  const all = await renderAll(options);
+  const { stage, all } = await renderFile(options);
+  const plans = await Promise.all(all.map(({ vmi, facts }) => plan(stage.host, vmi, facts)));
   if (options.output === 'domain') {
-    for (const one of all) process.stdout.write(toXml(one.plan.domain));
+    for (const { domain } of plans) process.stdout.write(toXml(domain));
     return;
   }
-  const documents = all.map((one) =>
-    options.output === 'pod'
-      ? podOf(one.plan)
-      : {
-          vmi: one.vmi,
-          pod: podOf(one.plan),
-          domain: toXml(one.plan.domain),
-          steps: one.plan.chains,
-          rewrites: one.plan.rewrites,
-          overhead: one.plan.overhead,
-          blockers: one.plan.blockers,
-        },
-  );
+  const documents = plans.map((one, index) => (options.output === 'pod' ? podOf(one) : whole(all[index]?.vmi, one)));
   process.stdout.write(documents.map((document) => stringify(document)).join('---\n'));
 }
 
-async function renderLive(
-  { name, ...where }: { name: string; kubeconfig: string; namespace?: string },
-  options: RenderOptions,
-): Promise<Rendered[]> {
-  const vmi = await runningVmi(name, where);
-  const plugins = vmi.metadata.annotations?.[PLUGINS_ANNOTATION];
-  if (plugins !== undefined) process.stdout.write(`# started with the plugins ${plugins}\n\n`);
-  return renderObjects([asManifest(vmi, { name, namespace: vmi.metadata.namespace ?? '' })], options);
-}
-
-/** Of the manifest, or of the VMI `live` in the cluster of the kubeconfig. */
-export async function explain(
-  options: RenderOptions & { readonly live?: { name: string; kubeconfig: string; namespace?: string } },
-): Promise<void> {
-  const all = options.live ? await renderLive(options.live, options) : await renderAll(options);
-  for (const { vmi, plan: planned, record } of all) {
-    const lines: [string, string][] = [];
-    explainDomain(planned.domain, '', lines);
-    table(`${VMI_KIND.resource.kind} ${vmi.metadata.name ?? ''}: domain`, lines);
-    table(
-      'pod',
-      planned.pod.leaves.map(({ path, value, by }) => [`${path} = ${shown(value)}`, who(by)]),
-    );
-    table(
-      'defaults',
-      record.map((one) => [`${formatPath(one.path)} = ${shown(one.value)}`, who(one.by, one.why)]),
-    );
-    table(
-      'node steps',
-      planned.chains.flatMap((chain) => chain.steps.map((step): [string, string] => [step.id, step.plugin])),
-    );
-    if (planned.rewrites.length > 0) {
-      table(
-        'rewrites of the domain on the node, in this order',
-        planned.rewrites.map((rewrite) => [rewrite.id, who(rewrite.by)]),
-      );
-    }
-    const total = planned.overhead.reduce((sum, one) => sum + one.mebibytes, 0);
-    table('memory besides the guest', [
-      ...planned.overhead.map((one): [string, string] => [`${one.mebibytes} MiB  ${one.why}`, who(one.by)]),
-      [`${total} MiB  in all`, ''],
-    ]);
-  }
-}
-
-function explainDomain(element: Element, indent: string, lines: [string, string][]): void {
-  const attrs = Object.entries(element.attrs);
-  const own = attrs.filter(([name]) => !element.attrBy?.[name]);
-  const text = element.text === undefined ? '' : ` ${shown(element.text)}`;
-  lines.push([
-    `${indent}<${element.tag}${own.map(([name, value]) => ` ${name}="${value}"`).join('')}>${text}`,
-    element.by ? who(element.by) : '',
-  ]);
-  for (const [name, value] of attrs) {
-    const by = element.attrBy?.[name];
-    if (by) lines.push([`${indent}  @${name}="${value}"`, who(by)]);
-  }
-  for (const child of element.children) explainDomain(child, `${indent}  `, lines);
-}
-
-export function who(by: Owner, why?: string): string {
-  return [`${by.plugin} ${by.tap}`, by.field, why].filter((part) => part !== undefined).join(', ');
-}
-
-export function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-function table(title: string, rows: readonly [string, string][]): void {
-  const width = Math.min(90, Math.max(...rows.map(([left]) => left.length), 0));
-  process.stdout.write(`# ${title}\n`);
-  for (const [left, right] of rows)
-    process.stdout.write(right === '' ? `${left}\n` : `${left.padEnd(width)}  ${right}\n`);
-  process.stdout.write('\n');
+function whole(vmi: Vmi | undefined, planned: Plan): object {
+  return {
+    vmi,
+    pod: podOf(planned),
+    domain: toXml(planned.domain),
+    steps: planned.chains,
+    rewrites: planned.rewrites,
+    overhead: planned.overhead,
+    blockers: planned.blockers,
+  };
 }

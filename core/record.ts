@@ -103,11 +103,15 @@ export function recordOf(vmi: Vmi): StartRecord | undefined {
   });
 }
 
-/** Who defaulted which field, grouped; fields of the status are nobody's default for long. */
+/** What the status begins with is nobody's default for long. */
+function lasting(record: readonly DefaultRecord[]): DefaultRecord[] {
+  return record.filter(({ path }) => path[0] !== 'status');
+}
+
+/** Who defaulted which field, grouped. */
 export function packDefaults(record: readonly DefaultRecord[]): string {
   const plugins: Record<string, Record<string, string[]>> = {};
-  for (const { path, by, why = '' } of record) {
-    if (path[0] === 'status') continue;
+  for (const { path, by, why = '' } of lasting(record)) {
     ((plugins[by.plugin] ??= {})[why] ??= []).push(formatPath(path));
   }
   return JSON.stringify(plugins);
@@ -130,7 +134,7 @@ export function defaultsOf(vmi: Vmi): Line[] {
 
 /** Defaults as lines, from the record that admission makes. */
 export function defaultLines(record: readonly DefaultRecord[]): Line[] {
-  return record.map(({ path, value, by, why }) => defaultLine(formatPath(path), value, by, why));
+  return lasting(record).map(({ path, value, by, why }) => defaultLine(formatPath(path), value, by, why));
 }
 
 function defaultLine(path: string, value: unknown, by: Owner, why = ''): Line {

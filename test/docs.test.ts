@@ -99,7 +99,7 @@ describe('README.md', () => {
     expect(domain.stderr).toBe('');
     expect(domain.stdout).toContain('<panic model="isa"/>');
     expect(virtloom('explain', '-f', manifest, '--config', config).stdout).toMatch(
-      /<panic model="isa"> +panic prepareDomain\.main/,
+      /devices\/panic\/@model = isa +panic prepareDomain\.main, spec\.domain\.devices\.panicDevices\[0\]$/m,
     );
   });
 

@@ -90,11 +90,13 @@ describe('the first VM', () => {
   });
 
   it('tells who made what of a VM that runs, and with which plugins it was started', async () => {
-    const told = await virtloom('explain', 'tiny');
-    expect(told).toMatch(/^# started with the plugins \{.*"compute":"1\.0\.0".*\}\n/);
-    expect(told).toMatch(/<interface type="ethernet"> +interfaces prepareDomain\.main/);
-    const none = await platform.virtloom(['explain', 'nobody']);
-    expect(none).toMatchObject({ code: 1, stderr: 'no VM nobody runs: start it, or give a manifest with -f\n' });
+    const told = await virtloom('explain', 'vmi/tiny');
+    expect(told).toMatch(/^# VirtualMachineInstance default\/tiny: Running, started with .*compute 1\.0\.0/);
+    expect(told).toMatch(/^devices\/interface\[default\]\/@type = ethernet +interfaces prepareDomain\.main/m);
+    expect(told).toMatch(/^spec\.domain\.cpu\.model = host-model +compute defaultPreset, the default CPU model$/m);
+    expect(await virtloom('explain', 'vm/tiny')).toBe(told);
+    const none = await platform.virtloom(['explain', 'vm/nobody']);
+    expect(none).toMatchObject({ code: 1, stderr: 'there is no VirtualMachine "nobody" in namespace default\n' });
     expect(await platform.virtloom(['explain'])).toMatchObject({ code: 2 });
   });
 
@@ -106,8 +108,9 @@ describe('the first VM', () => {
     writeFileSync(larger, text);
     const changed = await platform.virtloom(['diff', '-f', larger]);
     expect(changed.code).toBe(1);
-    expect(changed.stdout).toContain(`+ memory/text() = ${160 * 2 ** 20}  (compute prepareDomain.first)`);
-    expect(changed.stdout).toContain('a running VM takes them up when it is restarted');
+    expect(changed.stdout).toContain(`+ memory/text() = ${160 * 2 ** 20}  (compute prepareDomain.first, `);
+    expect(changed.stdout).toMatch(/^restart needed: yes \(a start today would change memory\/text\(\) \(compute\), /m);
+    expect(await platform.virtloom(['diff', '-A'])).toMatchObject({ code: 0, stdout: 'default/tiny: no changes\n' });
   });
 
   it("shows in KubeVirt's columns", async () => {
@@ -207,6 +210,8 @@ describe('the first VM', () => {
     expect(await platform.http(`http://${guest.ip}/`)).toBe('hello from tiny\n');
     await platform.up();
     await expectSameGuest();
+    // The same platform would start it the same way.
+    expect(await platform.kubectl(['get', 'vm,vmi', 'tiny', '-o', 'yaml'])).not.toContain('RestartRequired');
     const pod = await launcher();
     expect(await platform.kubectl(['logs', pod])).toContain('libvirt version');
     expect((await table('vms,vmis')).rows.flat()).toContain('Running');

@@ -24,6 +24,8 @@ export interface ControlPlane {
   readonly host: Host;
   /** The administrator. */
   readonly admin: KubeClient;
+  /** The administrator's, as text. */
+  readonly kubeconfig: string;
   /** One of the platform's own processes. */
   as(component: Component): KubeClient;
   stop(): Promise<void>;
@@ -66,6 +68,7 @@ export async function startControlPlane(config: string = DEFAULT_CONFIG): Promis
   return {
     host,
     admin,
+    kubeconfig: api.kubeconfig,
     as,
     async stop() {
       for (const client of clients) client.close();
