@@ -29,8 +29,7 @@ export async function explained(host: Host, vmi: Vmi, facts: Facts): Promise<Lin
 
 /** What to keep of a VMI that is started with `planned`. */
 export async function startRecord(host: Host, vmi: Vmi, facts: Facts, planned: Plan): Promise<StartRecord> {
-  // A plugin that cannot do with a VMI that is watched has made its plan all the same.
-  const lines = await explained(host, vmi, facts).catch(() => flatten(planned));
+  const lines = withFields(flatten(planned), await explained(host, vmi, facts).catch(() => []));
   const versions = versionsOf(host);
   const { labels = {}, annotations = {} } = vmi.metadata;
   return {
@@ -40,6 +39,13 @@ export async function startRecord(host: Host, vmi: Vmi, facts: Facts, planned: P
     annotations,
     lines,
   };
+}
+
+/** The lines as they were made, with the fields that are known of the same ones: watching must not change what is told. */
+function withFields(lines: readonly Line[], watched: readonly Line[]): Line[] {
+  const key = ({ section, path, value }: Line): string => JSON.stringify([section, path, value]);
+  const found = new Map(watched.map((line) => [key(line), line]));
+  return lines.map((line) => found.get(key(line)) ?? line);
 }
 
 /** Compares a record with what would be made today. */

@@ -287,6 +287,19 @@ describe('drift', () => {
     expect(restartRequired(drift)?.message).toBe('a start today would change a, b, c and 2 more');
   });
 
+  it('records the plan that was made, also of a plugin that does otherwise when it is watched', async () => {
+    const sly = pluginOf('sly', {
+      prepareDomain({ vmi: { spec } }, plan) {
+        const isWatched = Object.getOwnPropertyDescriptor(spec.domain, 'on')?.get !== undefined;
+        plan.domain.merge(el('title', {}, isWatched ? 'watched' : 'alone'));
+      },
+    });
+    const host = testHost([sly]);
+    const given = vmi({ domain: { on: true } });
+    const record = await startRecord(host, given, TEST_FACTS, await plan(host, given, TEST_FACTS));
+    expect(domainOf([...record.lines]).map(shown)).toEqual(['title/text()=alone sly']);
+  });
+
   it('is unknown of a VMI without a record', async () => {
     expect(await driftOf(testHost([maker('m')]), vmi(), TEST_FACTS.cluster, none)).toBeUndefined();
   });

@@ -272,6 +272,13 @@ it('keeps what a VMI is started with, also past its end, and tells it apart from
 
   await withHost(today);
   await until('no RestartRequired', async () => (await required()) === undefined);
+  // So does an object that a plugin reads for it, as soon as it is another.
+  const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kept', namespace: 'default' } };
+  await client.create(CONFIGMAPS, 'default', configMap);
+  const { message } = await until('RestartRequired', required);
+  expect(message).toBe('a start today would change metadata.annotations.found (reader)');
+  await client.delete(CONFIGMAPS, 'default', 'kept');
+  await until('no RestartRequired', async () => (await required()) === undefined);
   await setPod(pod, { phase: 'Failed', containerStatuses: [] });
   await client.patch(VMIS, 'default', 'kept', { status: { phase: 'Failed' } }, { type: 'merge' });
   expect(recordOf(await get('kept'))).toEqual(record);

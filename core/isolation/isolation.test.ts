@@ -9,6 +9,8 @@ import { DEFAULT_CONFIG, ROOT } from '../../cli/paths.ts';
 import { admit, applyDefaults, templateOf, vmiIn } from '../admission.ts';
 import { loadConfig, type PluginConfig } from '../config.ts';
 import { toXml } from '../domain/xml.ts';
+import { explained } from '../drift.ts';
+import { compare, flatten } from '../flat-plan.ts';
 import { createHost, type Host } from '../host.ts';
 import { loadPlugins } from '../modules.ts';
 import { plan } from '../plan.ts';
@@ -58,10 +60,13 @@ describe('an isolated plugin', () => {
               owners,
               defaults,
               causes,
+              watched: compare(flatten(planned), await explained(host, made as unknown as Vmi, TEST_FACTS)),
             };
           }),
         );
         expect(all[1]).toEqual(all[0]);
+        // Whoever asks for the fields behind it gets the same plan.
+        expect(all[0]?.watched).toEqual([]);
         compared++;
       }
     }
