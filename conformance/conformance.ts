@@ -12,6 +12,7 @@ import { toXml } from '../core/domain/xml.ts';
 import { messageOf, VirtloomError } from '../core/errors.ts';
 import { createHost, type Host, type PluginEntry } from '../core/host.ts';
 import type { KubeObject } from '../core/kube/objects.ts';
+import { SHARED_KEYWORDS } from '../core/options.ts';
 import { plan, type Plan } from '../core/plan.ts';
 import type { ApiSlice, Plugin, Schema } from '../core/plugin.ts';
 import type { Facts, Vmi } from '../core/types.ts';
@@ -99,7 +100,12 @@ function optionsAreSound({ options, name }: Plugin): Finding {
   const check = 'options are a sound schema';
   if (!options) return { check, detail: 'there are none' };
   try {
-    const validate = new Ajv({ strict: true, allowUnionTypes: true, useDefaults: true }).compile(options);
+    const validate = new Ajv({
+      strict: true,
+      allowUnionTypes: true,
+      useDefaults: true,
+      keywords: SHARED_KEYWORDS,
+    }).compile(options);
     const empty = {};
     const required = (options['required'] ?? []) as string[];
     if (required.length === 0 && !validate(empty)) {

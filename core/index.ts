@@ -76,6 +76,7 @@ export type {
   VmiStatus,
   Volume,
 } from './types.ts';
+export type { ValueOf } from './typing.ts';
 export { childOf, el, keyed } from './domain/element.ts';
 export type { Element, ReadonlyElement } from './domain/element.ts';
 export { parseXml, toXml } from './domain/xml.ts';

@@ -104,14 +104,15 @@ export interface StepContext {
 
 /**
  * What a step does. Both ways are idempotent: either may run again after a crash in the middle.
- * What `apply` returns is kept in the journal and becomes `facts.steps[<full id>]` of the next plan.
+ * What `apply` returns is kept in the journal and becomes `facts.steps[<full id>]` of the next plan. `Args` is what the
+ * plugin's taps give it, as a type alias: nothing checks it on the way but JSON.
  */
-export interface Action {
-  apply(context: StepContext, args: { readonly [key: string]: Json }): Promise<Json | void>;
+export interface Action<Args = { readonly [key: string]: Json }> {
+  apply(context: StepContext, args: Args): Promise<Json | void>;
   /** `sandbox` is undefined when the pod is gone, and with it all that lived inside. */
   revert?(
     context: Omit<StepContext, 'sandbox' | 'rewrite'> & { sandbox: Sandbox | undefined },
-    args: { readonly [key: string]: Json },
+    args: Args,
     result: Json | undefined,
   ): Promise<void>;
 }
