@@ -192,10 +192,10 @@ describe('the field behind a line', () => {
       const copy = structuredClone(watched);
       plan.domain.device(keyed('disk:x', el('disk', { device: 'disk' })));
       const { guest } = (watched.spec as unknown as Spec).domain.memory;
-      plan.domain.find('disk:x')?.merge(el('iotune', { guest }));
+      plan.domain.find('disk:x')?.merge(el('iotune', { bytes: guest.length }));
       expect(copy).toEqual(vmi(spec));
     });
-    expect(found['devices/disk/iotune/@guest']).toBe('spec.domain.memory.guest');
+    expect(found['devices/disk/iotune/@bytes']).toBe('spec.domain.memory.guest');
     // Whoever looks at everything says nothing by it.
     expect(found['devices/disk/@device']).toBeUndefined();
   });
@@ -236,7 +236,8 @@ describe('drift', () => {
           };
           plan.domain.merge(el('cpu', {}, el('model', {}, cpu?.model)));
           for (const { name } of devices?.disks ?? []) plan.domain.device(el('disk', {}, el('alias', { name })));
-          plan.pod.merge({ metadata: { labels: { ...metadata.labels } } });
+          const { mine } = metadata.annotations ?? {};
+          plan.pod.merge({ metadata: { labels: { ...metadata.labels }, annotations: { mine } } });
         },
       },
       version,
@@ -249,13 +250,11 @@ describe('drift', () => {
     const facts = { ...TEST_FACTS, objects: [] };
     const notes = packRecord(await startRecord(host, noted, facts, await plan(host, noted, facts)));
     const labels = { ...noted.metadata.labels, 'kubevirt.io/nodeName': 'n1' };
-    return {
-      ...noted,
-      metadata: { ...noted.metadata, labels, annotations: { ...noted.metadata.annotations, ...notes } },
-    };
+    const annotations = { ...noted.metadata.annotations, ...notes, mine: 'later' };
+    return { ...noted, metadata: { ...noted.metadata, labels, annotations } };
   }
 
-  it('is none where nothing changed, whatever became of labels since', async () => {
+  it('is none where nothing changed, whatever became of labels and annotations since', async () => {
     const host = testHost([maker('m')]);
     const running = await started(host, vmi({ domain: { devices: { disks: [{ name: 'own' }] } } }));
     const drift = await driftOf(host, running, TEST_FACTS.cluster, none);
