@@ -1,5 +1,6 @@
 // The example plugins as third parties would ship them: packed, installed beside an installed Virtloom, at work on real guests.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,6 +16,8 @@ const PLUGINS = ['io-limits', 'http-volume', 'user-nic'];
 /** Bytes a second, of the limited disk and NIC. */
 const DISK_LIMIT = 2 * 2 ** 20;
 const NIC_LIMIT = 1 * 2 ** 20;
+/** What goes through the limited NIC to see how long it takes. */
+const BIG = 6 * 2 ** 20;
 const SERVER_PORT = 8089;
 
 let installed: Installed;
@@ -39,13 +42,17 @@ const vmi = (name: string, volumes: object[], disks: object[], nic: object): str
   })}\n`;
 const disk = (name: string, more: object = {}) => ({ name, disk: { bus: 'virtio' }, ...more });
 
-/** One file over HTTP, in ranges, as any web server does it; HEAD tells its size. Prints that it listens. */
+/** A file over HTTP, in ranges, as any web server does it; below /private/ for `me` alone. Prints that it listens. */
 const SERVE = `
   const { createReadStream, statSync } = require('node:fs');
   const file = process.argv[1];
   const size = statSync(file).size;
   require('node:http').createServer((request, response) => {
-    if (request.url !== '/disk.qcow2') return response.writeHead(404).end();
+    if (request.url === '/big') return response.end(Buffer.alloc(${BIG}));
+    if (!/^\\/(private\\/)?disk\\.qcow2$/.test(request.url)) return response.writeHead(404).end();
+    const allowed = 'Basic ' + Buffer.from('me:secret').toString('base64');
+    if (request.url !== '/disk.qcow2' && request.headers.authorization !== allowed)
+      return response.writeHead(401, { 'www-authenticate': 'Basic' }).end();
     const range = /^bytes=(\\d+)-(\\d*)$/.exec(request.headers.range ?? '');
     const start = range ? Number(range[1]) : 0;
     const end = range && range[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
@@ -87,8 +94,8 @@ beforeAll(async () => {
   ).match(/inet ([\d.]+)/)?.[1];
   serverUrl = `http://${address ?? '10.88.0.1'}:${SERVER_PORT}`;
   const limited = disk('root', { ioLimits: { bytesPerSecond: { total: DISK_LIMIT } } });
-  const bandwidth = { toGuest: { bytesPerSecond: NIC_LIMIT }, fromGuest: { bytesPerSecond: NIC_LIMIT } };
-  await platform.apply(vmi('limited', [tiny, data], [limited, disk('data')], { masquerade: {}, bandwidth }));
+  const bandwidthLimits = { toGuest: { bytesPerSecond: NIC_LIMIT }, fromGuest: { bytesPerSecond: NIC_LIMIT } };
+  await platform.apply(vmi('limited', [tiny, data], [limited, disk('data')], { masquerade: {}, bandwidthLimits }));
   await platform.apply(vmi('free', [tiny, data], [disk('root'), disk('data')], { masquerade: {} }));
   await platform.apply(
     vmi('user', [tiny, data], [disk('root'), disk('data')], {
@@ -116,19 +123,12 @@ const inGuest = (guest: Guest, script: string): Promise<string> =>
     `http://${guest.ip}/cgi-bin/sh`,
   ]);
 
-async function domainOf(name: string): Promise<string> {
-  const pod = (
-    await platform.kubectl([
-      'get',
-      'pods',
-      '-l',
-      `vm.kubevirt.io/name=${name}`,
-      '-o',
-      'jsonpath={.items[0].metadata.name}',
-    ])
-  ).trim();
-  return platform.kubectl(['exec', pod, '-c', 'compute', '--', 'virsh', 'dumpxml', `default_${name}`]);
+async function inPod(name: string, argv: readonly string[]): Promise<string> {
+  const label = ['-l', `vm.kubevirt.io/name=${name}`];
+  const pod = (await platform.kubectl(['get', 'pods', ...label, '-o', 'jsonpath={.items[0].metadata.name}'])).trim();
+  return platform.kubectl(['exec', pod, '-c', 'compute', '--', ...argv]);
 }
+const domainOf = (name: string) => inPod(name, ['virsh', 'dumpxml', `default_${name}`]);
 
 async function secondsFor(work: () => Promise<unknown>): Promise<number> {
   const begin = performance.now();
@@ -177,6 +177,17 @@ describe('io-limits', () => {
     ]);
   });
 
+  it('tells libvirt, which tells what it does; who asks for nothing has the operator’s ceiling', async () => {
+    const tuned = async (name: string) => {
+      const virsh = ['virsh', 'blkdeviotune', `default_${name}`, 'vda'];
+      return /total_bytes_sec: (\d+)/.exec(await inPod(name, virsh))?.[1];
+    };
+    expect(await tuned('limited')).toBe(String(DISK_LIMIT));
+    expect(await tuned('free')).toBe(String(100 * 2 ** 20));
+    const shown = await platform.get<{ spec: { domain: { devices: { disks: object[] } } } }>('vmi', 'free');
+    expect(shown?.spec.domain.devices.disks[0]).toMatchObject({ ioLimits: { bytesPerSecond: { total: '100Mi' } } });
+  });
+
   it('holds the disk of a guest to its rate, and leaves others theirs', async () => {
     // Past the page cache of the guest: 8 MiB at 2 MiB/s.
     const read = 'dd if=/dev/vda of=/dev/null bs=1M count=8 iflag=direct 2>/dev/null; echo done';
@@ -186,14 +197,17 @@ describe('io-limits', () => {
     expect(quick).toBeLessThan(slow / 2);
   });
 
-  it('holds the NIC to its rate, and leaves others theirs', async () => {
-    for (const guest of [limited, free]) await inGuest(guest, 'dd if=/dev/zero of=/www/big bs=1M count=6 2>/dev/null');
+  it('holds the NIC to its rate both ways, and leaves others theirs', async () => {
+    for (const guest of [limited, free]) await inGuest(guest, `head -c ${BIG} /dev/zero >/www/big`);
     const get = (guest: Guest) =>
       platform.exec(['curl', '-sS', '--fail', '--noproxy', '*', '-o', '/dev/null', `http://${guest.ip}/big`]);
-    const slow = await secondsFor(() => get(limited));
-    const quick = await secondsFor(() => get(free));
-    expect(slow).toBeGreaterThan(3);
-    expect(quick).toBeLessThan(slow / 2);
+    const load = (guest: Guest) => inGuest(guest, `wget -q -O /dev/null ${serverUrl}/big && echo done`);
+    for (const transfer of [get, load]) {
+      const slow = await secondsFor(() => transfer(limited));
+      const quick = await secondsFor(() => transfer(free));
+      expect(slow).toBeGreaterThan(3);
+      expect(quick).toBeLessThan(slow / 2);
+    }
   });
 
   it('refuses more than the operator allows, and amounts that are none', async () => {
@@ -230,20 +244,30 @@ describe('user-nic', () => {
 });
 
 describe('http-volume', () => {
-  const web = (name: string, url: string): string =>
-    vmi(name, [{ name: 'root', httpDisk: { url } }, data], [disk('root'), disk('data')], { masquerade: {} });
+  const web = (name: string, url: string, more: object = {}): string =>
+    vmi(name, [{ name: 'root', httpDisk: { url, ...more } }, data], [disk('root'), disk('data')], { masquerade: {} });
 
-  it('boots a guest from a web server, which keeps what it writes', async () => {
-    await platform.apply(web('web', `${serverUrl}/disk.qcow2`));
+  it('boots a guest from a web server that asks who it is; the guest keeps what it writes', async () => {
+    const login = [
+      'create',
+      'secret',
+      'generic',
+      'login',
+      '--from-literal=username=me',
+      '--from-literal=password=secret',
+    ];
+    await platform.kubectl(login);
+    const sha256 = createHash('sha256').update(readFileSync(buildTiny().qcow2)).digest('hex');
+    await platform.apply(web('web', `${serverUrl}/private/disk.qcow2`, { sha256, secretRef: { name: 'login' } }));
     const guest = await platform.waitForGuest('web', 120_000);
     const domain = await domainOf('web');
     expect(domain).toContain("<source protocol='nbd'");
-    expect(domain).toMatch(/<driver name='qemu' type='qcow2'/);
+    expect(domain).toMatch(/<backingStore type='network'[^>]*>\s*<format type='qcow2'/);
     const written =
       'echo kept | dd of=/dev/vda bs=512 seek=40000 conv=notrunc,fsync 2>/dev/null; dd if=/dev/vda bs=512 skip=40000 count=1 iflag=direct 2>/dev/null | head -c 4';
     expect(await inGuest(guest, written)).toBe('kept');
     await platform.kubectl(['delete', 'vmi', 'web', '--timeout=60s']);
-    const left = await ok(['pgrep', '-fa', `nbdkit.*${serverUrl}`]).catch(() => '');
+    const left = await ok(['pgrep', '-fa', `nbdkit.*${serverUrl}/`]).catch(() => '');
     expect(left).toBe('');
   });
 
@@ -257,6 +281,8 @@ describe('http-volume', () => {
     });
     expect(condition.message).toContain(`${serverUrl}/lost.qcow2 cannot be used as a disk:`);
     expect(condition.message).toContain('404');
+    const events = await platform.kubectl(['get', 'events', '--field-selector', 'involvedObject.name=lost']);
+    expect(events).toContain(`${serverUrl}/lost.qcow2 cannot be used as a disk:`);
     await platform.kubectl(['delete', 'vmi', 'lost', '--timeout=60s']);
   });
 

@@ -1,20 +1,6 @@
 // httpDisk: a disk whose content is a file on an HTTP server, read as the guest reads it; what the guest writes stays with the VMI.
 import { definePlugin, el, type Cause } from 'virtloom/plugin';
-
-/** What the node found out about the image. */
-export interface Found {
-  readonly format: string;
-}
-
-const folder = (volume: string): string => `/var/run/kubevirt-ephemeral-disks/http-volume/${volume}`;
-
-function problemOf(url: string): string | undefined {
-  const parsed = URL.parse(url);
-  if (!parsed || !['http:', 'https:'].includes(parsed.protocol)) return 'must be an http or https URL';
-  // It would stand in the VMI, in the pod and in process lists.
-  if (parsed.username !== '' || parsed.password !== '') return 'must not hold a user name or password';
-  return undefined;
-}
+import { HTTP_DISK, problemOf, socketOf, type Served } from './httpdisk.ts';
 
 // A line of its own: TypeScript leaves an import within `export default` as it is when it builds.
 const actions = () => import('./actions.ts');
@@ -25,18 +11,8 @@ export default definePlugin({
   core: '^1.0.0',
   summary: 'disks from an HTTP server that serves ranges, by nbdkit',
   requires: ['disks'],
-  api: [
-    {
-      path: 'spec.volumes[].httpDisk',
-      oneOf: 'source',
-      schema: {
-        type: 'object',
-        additionalProperties: false,
-        required: ['url'],
-        properties: { url: { type: 'string', description: 'A raw or qcow2 image; the server must serve ranges.' } },
-      },
-    },
-  ],
+  writes: { pod: ['spec.volumes', 'spec.containers[compute].volumeMounts'] },
+  api: [{ path: 'spec.volumes[].httpDisk', oneOf: 'source', schema: HTTP_DISK }],
   actions,
   setup: () => ({
     admit({ vmi, at }) {
@@ -49,20 +25,39 @@ export default definePlugin({
     },
 
     attachDisk: {
-      httpDisk({ volume, result }) {
-        const directory = folder(volume.name);
-        const found = result('serve') as Found | undefined;
+      httpDisk({ volume, volumeIndex, result }) {
+        const { url = '', sha256 = null, secretRef } = volume.httpDisk ?? {};
+        const directory = `/var/run/kubevirt/http-volume/${volume.name}`;
+        const secret = secretRef ? `/var/run/kubevirt-private/http-volume/${volume.name}` : null;
+        const overlay = `/var/run/kubevirt-ephemeral-disks/http-volume/${volume.name}.qcow2`;
+        const args: Served = { url, sha256, secret, directory, overlay };
+        const format = result('serve');
+        // The volume's own name may be too long for more at its end.
+        const name = `http-volume-${volumeIndex}`;
         return {
-          steps: [{ id: 'serve', action: 'serve', args: { url: volume.httpDisk?.url ?? '', directory } }],
+          ...(secretRef && secret
+            ? {
+                pod: { spec: { volumes: [{ name, secret: { secretName: secretRef.name } }] } },
+                compute: { volumeMounts: [{ name, mountPath: secret, readOnly: true }] },
+              }
+            : {}),
+          steps: [{ id: 'serve', action: 'serve', args }],
           overhead: [{ mebibytes: 32, why: `nbdkit of volume ${volume.name}` }],
           migratable: {
             reason: 'DisksNotLiveMigratable',
             message: `what was written to ${volume.name} is on its node`,
           },
           disk: {
-            type: 'network',
-            source: el('source', { protocol: 'nbd' }, el('host', { transport: 'unix', socket: `${directory}/socket` })),
-            driver: { type: found?.format ?? 'raw' },
+            type: 'file',
+            source: el('source', { file: overlay }),
+            driver: { type: 'qcow2' },
+            backingStore: el(
+              'backingStore',
+              { type: 'network' },
+              el('format', { type: typeof format === 'string' ? format : 'raw' }),
+              el('source', { protocol: 'nbd' }, el('host', { transport: 'unix', socket: socketOf(directory) })),
+              el('backingStore'),
+            ),
           },
         };
       },

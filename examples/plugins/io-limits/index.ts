@@ -1,9 +1,10 @@
 // Limits of disks' I/O by libvirt's iotune, and of interfaces' bandwidth by nftables on the tap.
-import { definePlugin, type Json } from 'virtloom/plugin';
-import { judgeDisk, judgeInterface } from './admit.ts';
-import { BANDWIDTH, IO_LIMITS, iotune, unitsOf, type Amount, type OneWay } from './limits.ts';
-
-const AMOUNT = { anyOf: [{ type: 'integer' }, { type: 'string' }] } as const;
+import { isDeepStrictEqual } from 'node:util';
+import { definePlugin, type Patch } from 'virtloom/plugin';
+import type { Limit, Way } from './actions.ts';
+import { judgeDisk, judgeInterface, LEAST_BURST } from './admit.ts';
+import { BANDWIDTH_LIMITS, IO_LIMITS, iotune, unitsOf, type OneWay } from './limits.ts';
+import { OPTIONS, policyOf } from './policy.ts';
 
 // A line of its own: TypeScript leaves an import within `export default` as it is when it builds.
 const actions = () => import('./actions.ts');
@@ -14,79 +15,77 @@ export default definePlugin({
   core: '^1.0.0',
   summary: 'limits of disks’ I/O and of interfaces’ bandwidth, with ceilings and defaults of the operator',
   requires: ['disks', 'interfaces'],
-  options: {
-    type: 'object',
-    additionalProperties: false,
-    properties: {
-      // A disk that asks for more is refused, and one that asks for nothing gets this.
-      maxBytesPerSecond: AMOUNT,
-      maxOperationsPerSecond: AMOUNT,
-    },
-  },
+  // They add disks and interfaces, which shall have limits too.
+  after: ['presets', 'network-pod'],
+  options: OPTIONS,
   writes: { domain: ['devices/disk/iotune'] },
   api: [
     { path: 'spec.domain.devices.disks[].ioLimits', schema: IO_LIMITS },
-    { path: 'spec.domain.devices.interfaces[].bandwidth', schema: BANDWIDTH },
+    { path: 'spec.domain.devices.interfaces[].bandwidthLimits', schema: BANDWIDTH_LIMITS },
   ],
   actions,
-  setup: (_, ceilings) => ({
-    admit({ vmi, at }) {
-      const { disks = [], interfaces = [] } = vmi?.spec.domain.devices ?? {};
-      const path = at('spec.domain.devices');
-      return [
-        ...disks.flatMap(({ ioLimits }, index) =>
-          ioLimits ? judgeDisk(`${path}.disks[${index}].ioLimits`, ioLimits, ceilings) : [],
-        ),
-        ...interfaces.flatMap(({ bandwidth }, index) =>
-          bandwidth ? judgeInterface(`${path}.interfaces[${index}].bandwidth`, bandwidth) : [],
-        ),
-      ];
-    },
+  setup(_, options) {
+    const policy = policyOf(options);
+    return {
+      defaultPreset({ vmi, kind, operation }) {
+        // A template keeps what its author wrote: the VMI made from it gets what the operator says then.
+        if (!vmi || kind !== 'VirtualMachineInstance' || operation !== 'CREATE') return [];
+        const { disks = [], interfaces = [] } = vmi.spec.domain.devices ?? {};
+        const patch = (list: string, index: number, field: string, mine: object = {}, all: object): Patch[] => {
+          const value = { ...all, ...mine };
+          if (isDeepStrictEqual(value, mine)) return [];
+          return [{ path: ['spec', 'domain', 'devices', list, index, field], value, why: 'io-limits of the operator' }];
+        };
+        return [
+          ...disks.flatMap((disk, index) => patch('disks', index, 'ioLimits', disk.ioLimits, policy.ioLimits)),
+          ...interfaces.flatMap((nic, index) =>
+            patch('interfaces', index, 'bandwidthLimits', nic.bandwidthLimits, policy.bandwidthLimits),
+          ),
+        ];
+      },
 
-    prepareDomain({ vmi, nics }, plan) {
-      const { disks = [], interfaces = [] } = vmi.spec.domain.devices ?? {};
-      for (const { name, ioLimits } of disks) {
-        const limits = withDefaults(ioLimits ?? {}, ceilings);
-        if (limits) plan.domain.find(`disk:${name}`)?.merge(iotune(limits));
-      }
-      for (const { name, bandwidth } of interfaces) {
-        if (!bandwidth) continue;
-        const nic = nics.find((one) => one.name === name);
-        const tap = nic?.interface?.children.find(({ tag }) => tag === 'target')?.attrs['dev'];
-        if (tap === undefined) throw new Error(`interface ${name} has a bandwidth, and no tap that could be limited`);
-        const { toGuest, fromGuest } = bandwidth;
-        plan.step({
-          id: `bandwidth-${name}`,
-          action: 'limit',
-          args: { tap, toGuest: argsOf(toGuest), fromGuest: argsOf(fromGuest) },
-        });
-      }
-    },
-  }),
+      admit({ vmi, oldVmi, at, operation }) {
+        if (!vmi || operation === 'DELETE') return [];
+        const { disks = [], interfaces = [] } = vmi.spec.domain.devices ?? {};
+        const { disks: oldDisks = [], interfaces: oldInterfaces = [] } = oldVmi?.spec.domain.devices ?? {};
+        const path = at('spec.domain.devices');
+        // What was allowed once stays: a lower ceiling is for who asks now.
+        return [
+          ...disks.flatMap(({ name, ioLimits }, index) =>
+            ioLimits && !isDeepStrictEqual(ioLimits, oldDisks.find((old) => old.name === name)?.ioLimits)
+              ? judgeDisk(`${path}.disks[${index}].ioLimits`, ioLimits, policy.ceilings)
+              : [],
+          ),
+          ...interfaces.flatMap(({ name, bandwidthLimits }, index) =>
+            bandwidthLimits &&
+            !isDeepStrictEqual(bandwidthLimits, oldInterfaces.find((old) => old.name === name)?.bandwidthLimits)
+              ? judgeInterface(`${path}.interfaces[${index}].bandwidthLimits`, bandwidthLimits, policy.ceilings)
+              : [],
+          ),
+        ];
+      },
+
+      prepareDomain({ nics, disks }, plan) {
+        for (const { name, spec } of disks) {
+          if (spec?.ioLimits) plan.domain.find(`disk:${name}`)?.merge(iotune(spec.ioLimits));
+        }
+        for (const { name, spec, interface: made } of nics) {
+          const { toGuest, fromGuest } = spec.bandwidthLimits ?? {};
+          if (!toGuest && !fromGuest) continue;
+          const tap = made?.children.find(({ tag }) => tag === 'target')?.attrs['dev'];
+          if (tap === undefined)
+            throw new Error(`interface ${name} has bandwidthLimits, and no tap that could be limited`);
+          const args: Limit = { tap, toGuest: wayOf(toGuest), fromGuest: wayOf(fromGuest) };
+          plan.step({ id: `bandwidth-${name}`, action: 'limit', args });
+        }
+      },
+    };
+  },
 });
 
-interface Ceilings {
-  readonly maxBytesPerSecond?: Amount;
-  readonly maxOperationsPerSecond?: Amount;
-}
-
-/** What the disk asks for, and the operator's ceilings where it asks for nothing. Undefined: no limit at all. */
-function withDefaults<T extends { bytesPerSecond?: object; operationsPerSecond?: object }>(
-  limits: T,
-  ceilings: Ceilings,
-) {
-  const { maxBytesPerSecond, maxOperationsPerSecond } = ceilings;
-  const all = {
-    ...(maxBytesPerSecond === undefined ? {} : { bytesPerSecond: { total: maxBytesPerSecond } }),
-    ...(maxOperationsPerSecond === undefined ? {} : { operationsPerSecond: { total: maxOperationsPerSecond } }),
-    ...limits,
-  };
-  return Object.keys(all).length > 0 ? all : undefined;
-}
-
 /** Bytes a second, and bytes of a burst: a tenth of a second's unless told, and room for a few large packets. */
-function argsOf(way: OneWay | undefined): Json {
+function wayOf(way: OneWay | undefined): Way | null {
   if (!way) return null;
   const rate = unitsOf(way.bytesPerSecond) ?? 1;
-  return { rate, burst: way.burst === undefined ? Math.max(rate / 10, 128 * 1024) : (unitsOf(way.burst) ?? rate) };
+  return { rate, burst: unitsOf(way.burst) ?? Math.max(Math.ceil(rate / 10), LEAST_BURST) };
 }

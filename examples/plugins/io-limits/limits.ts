@@ -1,17 +1,17 @@
-// The limits as the VMI has them, and as libvirt and nftables want them.
-import { el, quantity, type Element } from 'virtloom/plugin';
+// The limits as the VMI and the options have them, and as libvirt wants them.
+import { el, quantity, type Element, type ValueOf } from 'virtloom/plugin';
 
-const QUANTITY = { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] } as const;
+export const AMOUNT = { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] } as const;
 
 const RATE = {
   type: 'object',
   additionalProperties: false,
   description: 'A steady limit, and how far and how long it may be exceeded. `total` excludes `read` and `write`.',
   properties: {
-    total: QUANTITY,
-    read: QUANTITY,
-    write: QUANTITY,
-    burst: QUANTITY,
+    total: AMOUNT,
+    read: AMOUNT,
+    write: AMOUNT,
+    burst: AMOUNT,
     burstSeconds: { type: 'integer', minimum: 1 },
   },
 } as const;
@@ -26,38 +26,26 @@ const ONE_WAY = {
   type: 'object',
   additionalProperties: false,
   required: ['bytesPerSecond'],
-  properties: { bytesPerSecond: QUANTITY, burst: QUANTITY },
+  properties: {
+    bytesPerSecond: AMOUNT,
+    burst: { ...AMOUNT, description: 'Bytes that may come at once.' },
+  },
 } as const;
 
-export const BANDWIDTH = {
+export const BANDWIDTH_LIMITS = {
   type: 'object',
   additionalProperties: false,
   properties: { toGuest: ONE_WAY, fromGuest: ONE_WAY },
 } as const;
 
-export type Amount = number | string;
-export interface Rate {
-  total?: Amount;
-  read?: Amount;
-  write?: Amount;
-  burst?: Amount;
-  burstSeconds?: number;
-}
-export interface IoLimits {
-  bytesPerSecond?: Rate;
-  operationsPerSecond?: Rate;
-}
-export interface OneWay {
-  bytesPerSecond: Amount;
-  burst?: Amount;
-}
-export interface Bandwidth {
-  toGuest?: OneWay;
-  fromGuest?: OneWay;
-}
+export type Amount = ValueOf<typeof AMOUNT>;
+export type Rate = ValueOf<typeof RATE>;
+export type IoLimits = ValueOf<typeof IO_LIMITS>;
+export type OneWay = ValueOf<typeof ONE_WAY>;
+export type BandwidthLimits = ValueOf<typeof BANDWIDTH_LIMITS>;
 
 /** Whole units of `amount` (10Mi, 2500, 1k); undefined for what is no amount from 1. */
-export function unitsOf(amount: Amount): number | undefined {
+export function unitsOf(amount: Amount | undefined): number | undefined {
   const value = quantity(amount);
   return value !== undefined && value >= 1 ? Math.floor(value) : undefined;
 }
@@ -70,10 +58,9 @@ export function iotune(limits: IoLimits): Element {
     ['iops', limits.operationsPerSecond],
   ] as const) {
     for (const way of ['total', 'read', 'write'] as const) {
-      const steady = rate?.[way];
-      if (steady === undefined) continue;
-      children.push(el(`${way}_${unit}_sec`, {}, String(unitsOf(steady))));
-      if (rate?.burst === undefined) continue;
+      if (rate?.[way] === undefined) continue;
+      children.push(el(`${way}_${unit}_sec`, {}, String(unitsOf(rate[way]))));
+      if (rate.burst === undefined) continue;
       children.push(el(`${way}_${unit}_sec_max`, {}, String(unitsOf(rate.burst))));
       children.push(el(`${way}_${unit}_sec_max_length`, {}, String(rate.burstSeconds ?? 1)));
     }

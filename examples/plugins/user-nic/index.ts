@@ -1,5 +1,6 @@
 // userNetwork: a NIC by QEMU's user-mode network, which speaks for the guest with ordinary sockets of the pod: no tap, no bridge.
 import { definePlugin, type Cause } from 'virtloom/plugin';
+import type { Forwards } from './actions.ts';
 
 const PORT = { type: 'integer', minimum: 1, maximum: 65535 } as const;
 const LOWEST_UNPRIVILEGED = 1024;
@@ -67,7 +68,7 @@ export default definePlugin({
             protocol: protocol.toLowerCase(),
           }));
           const { namespace = '', name = '' } = vmi.metadata;
-          const args = { domain: `${namespace}_${name}`, netdev: `hostua-${nic.name}`, forwards };
+          const args: Forwards = { domain: `${namespace}_${name}`, netdev: `hostua-${nic.name}`, forwards };
           return {
             steps: [
               // QEMU is an ordinary user.

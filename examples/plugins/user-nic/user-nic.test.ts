@@ -15,16 +15,16 @@ const network = definePlugin({
 });
 const plugins = [stub('interfaces'), network, userNic];
 
-const vmi = (...forwards: object[]): Vmi =>
-  ({
+const vmi = (...forwards: object[]): Vmi => {
+  const nic = { name: 'n', userNetwork: { forwards } };
+  const network = { name: 'n', pod: {} };
+  return {
     apiVersion: 'kubevirt.io/v1',
     kind: 'VirtualMachineInstance',
     metadata: { name: 'vm', namespace: 'ns' },
-    spec: {
-      domain: { devices: { interfaces: [{ name: 'n', userNetwork: { forwards } }] } },
-      networks: [{ name: 'n', pod: {} }],
-    },
-  }) as unknown as Vmi;
+    spec: { domain: { devices: { interfaces: [nic] } }, networks: [network] },
+  };
+};
 
 it('forwards once the guest runs, and opens low ports before', async () => {
   const { chains } = await planFor({ plugins, vmi: vmi({ port: 80 }, { port: 5353, guestPort: 53, protocol: 'UDP' }) });
