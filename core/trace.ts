@@ -5,8 +5,8 @@ import type { PlanDraft, PrepareInput } from './plugin.ts';
 import { PodDraft } from './pod.ts';
 import type { Owner, Vmi } from './types.ts';
 
-/** Fields and their values. */
-type Fields = Map<string, unknown>;
+/** Fields and their values, as lines have values. */
+type Fields = Map<string, { readonly text: string; readonly isText: boolean }>;
 
 /** What a write goes back to: the fields read since the write before it, and all that the tap had read. */
 interface Reads {
@@ -65,19 +65,19 @@ export class Trace {
   fieldOf(by: Owner, path: string, value: string): string | undefined {
     const reads = this.#reads.get(by);
     if (!reads) return by.field;
-    const equal = [...reads.all].filter(([, read]) => textOf(read) === value);
+    const equal = [...reads.all].filter(([, { text }]) => text === value);
     const name = lastOf(path);
     const namesakes = equal.map(([field]) => field).filter((field) => lastOf(field) === name);
     const near = namesakes.filter((field) => reads.near.has(field));
     if (namesakes.length > 0) return together(near.length > 0 ? near : namesakes);
-    const telling = equal.filter(([, read]) => typeof read === 'string' && read.length >= TELLING_LENGTH);
+    const telling = equal.filter(([, { text, isText }]) => isText && text.length >= TELLING_LENGTH);
     if (telling.length === 1) return telling[0]?.[0];
     return together([...reads.near.keys()]);
   }
 }
 
 /** A copy of which every leaf that is read is told. */
-function watched<T>(value: T, path: string, tell: (path: string, value: unknown) => void): T {
+function watched<T>(value: T, path: string, tell: (...field: Parameters<Fields['set']>) => void): T {
   const copy = (Array.isArray(value) ? [] : {}) as T;
   for (const [key, item] of Object.entries(value as object) as [string, unknown][]) {
     const here = Array.isArray(value) ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`;
@@ -85,8 +85,9 @@ function watched<T>(value: T, path: string, tell: (path: string, value: unknown)
       Object.defineProperty(copy, key, { value: watched(item, here, tell), enumerable: true, configurable: true });
       continue;
     }
+    const said = { text: textOf(item), isText: typeof item === 'string' };
     const get = (): unknown => {
-      tell(here, item);
+      tell(here, said);
       return item;
     };
     Object.defineProperty(copy, key, { get, enumerable: true, configurable: true });
