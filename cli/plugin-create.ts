@@ -97,7 +97,7 @@ Switch it on in Virtloom's configuration:
     'index.ts': `// ${name}: what a VM gains by this plugin, in a line.
 import { definePlugin, el } from 'virtloom/plugin';
 
-const MODEL = { type: 'string', enum: ['isa', 'hyperv', 'pvpanic'] } as const;
+const MODEL = { type: 'string', enum: ['isa', 'hyperv'] } as const;
 
 export default definePlugin({
   name: '${name}',
@@ -155,9 +155,9 @@ it('adds the device', async () => {
 });
 
 it('takes the operator’s model where the VM says none', async () => {
-  const options = { defaultModel: 'pvpanic' };
+  const options = { defaultModel: 'hyperv' };
   const { xml } = await planFor({ plugins: [{ plugin, options }], vmi: vmi({}) });
-  expect(xml).toContain('<panic model="pvpanic"/>');
+  expect(xml).toContain('<panic model="hyperv"/>');
 });
 
 it('refuses two', async () => {

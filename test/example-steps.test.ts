@@ -187,6 +187,8 @@ describe('http-volume', () => {
     expect((await servers()).join()).not.toContain('se,cr=et');
     await sandbox.writeFile(`${secret}/password`, 'wrong');
     await expect(apply(served('private/disk.raw', { secret }))).rejects.toThrow('401');
+    await sandbox.remove(`${secret}/username`);
+    await expect(apply(served('private/disk.raw', { secret }))).rejects.toThrow(`${secret}/username: No such file`);
   });
 
   it.each([
